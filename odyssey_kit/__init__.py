@@ -1,0 +1,104 @@
+"""odyssey_kit: which parts of an LSTM matter, which hyperparameters matter, and how sure that is.
+
+Names are loaded on first use, so that importing the package is quick and brings in no torch.
+Start with `ok.list_variants()`, `ok.load_trials("first-light")` or `odyssey --help`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Public name -> module that defines it. No public function may bear the name of a module here.
+_PUBLIC = {
+    "LSTMVariant": "variants",
+    "VARIANTS": "variants",
+    "list_variants": "variants",
+    "variant": "variants",
+    "ODYSSEY_SPACE": "space",
+    "Categorical": "space",
+    "LogUniform": "space",
+    "OneMinusLogUniform": "space",
+    "SearchSpace": "space",
+    "Uniform": "space",
+    "SequenceDataset": "data",
+    "fetch_dataset": "data",
+    "list_datasets": "data",
+    "load_dataset": "data",
+    "Protocol": "training",
+    "TrialResult": "training",
+    "TrialSpec": "training",
+    "run_trial": "training",
+    "train": "training",
+    "StudySpec": "search",
+    "named_study": "search",
+    "run_study": "search",
+    "FunctionalANOVA": "analysis",
+    "Trials": "analysis",
+    "compare": "analysis",
+    "fanova": "analysis",
+    "load_trials": "analysis",
+    "select_top": "analysis",
+    "DataError": "errors",
+    "MissingDataError": "errors",
+    "OdysseyError": "errors",
+    "StudyError": "errors",
+    "UsageError": "errors",
+}
+_MODULES = ("charts", "explorers")
+
+__all__ = ["__version__", *_PUBLIC, *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _PUBLIC:
+        value = getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if TYPE_CHECKING:
+    from odyssey_kit import charts as charts
+    from odyssey_kit import explorers as explorers
+    from odyssey_kit.analysis import FunctionalANOVA as FunctionalANOVA
+    from odyssey_kit.analysis import Trials as Trials
+    from odyssey_kit.analysis import compare as compare
+    from odyssey_kit.analysis import fanova as fanova
+    from odyssey_kit.analysis import load_trials as load_trials
+    from odyssey_kit.analysis import select_top as select_top
+    from odyssey_kit.data import SequenceDataset as SequenceDataset
+    from odyssey_kit.data import fetch_dataset as fetch_dataset
+    from odyssey_kit.data import list_datasets as list_datasets
+    from odyssey_kit.data import load_dataset as load_dataset
+    from odyssey_kit.errors import DataError as DataError
+    from odyssey_kit.errors import MissingDataError as MissingDataError
+    from odyssey_kit.errors import OdysseyError as OdysseyError
+    from odyssey_kit.errors import StudyError as StudyError
+    from odyssey_kit.errors import UsageError as UsageError
+    from odyssey_kit.search import StudySpec as StudySpec
+    from odyssey_kit.search import named_study as named_study
+    from odyssey_kit.search import run_study as run_study
+    from odyssey_kit.space import ODYSSEY_SPACE as ODYSSEY_SPACE
+    from odyssey_kit.space import Categorical as Categorical
+    from odyssey_kit.space import LogUniform as LogUniform
+    from odyssey_kit.space import OneMinusLogUniform as OneMinusLogUniform
+    from odyssey_kit.space import SearchSpace as SearchSpace
+    from odyssey_kit.space import Uniform as Uniform
+    from odyssey_kit.training import Protocol as Protocol
+    from odyssey_kit.training import TrialResult as TrialResult
+    from odyssey_kit.training import TrialSpec as TrialSpec
+    from odyssey_kit.training import run_trial as run_trial
+    from odyssey_kit.training import train as train
+    from odyssey_kit.variants import VARIANTS as VARIANTS
+    from odyssey_kit.variants import LSTMVariant as LSTMVariant
+    from odyssey_kit.variants import list_variants as list_variants
+    from odyssey_kit.variants import variant as variant

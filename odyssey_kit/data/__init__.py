@@ -1,0 +1,23 @@
+"""Data: what exists, where it comes from, whether it is the right file, and sequences to train on.
+
+Manifests say what a file must be; sources are tried in their order; nothing is read unverified. May import
+`errors` only, and no torch.
+"""
+
+from odyssey_kit.data.catalogue import fetch_dataset, list_datasets, load_dataset, status, verify
+from odyssey_kit.data.fetch import cache_folder
+from odyssey_kit.data.manifest import Manifest, read_manifest
+from odyssey_kit.data.sequences import SequenceDataset, Split
+
+__all__ = [
+    "Manifest",
+    "SequenceDataset",
+    "Split",
+    "cache_folder",
+    "fetch_dataset",
+    "list_datasets",
+    "load_dataset",
+    "read_manifest",
+    "status",
+    "verify",
+]

@@ -1,0 +1,110 @@
+"""Where every weight of a network lies in one flat vector, and its named views.
+
+Parameters, gradients and velocity are three vectors of this one layout, so that an update is one
+pass over memory. The packed matrices are stored input-major (rows are sources), all gates side by
+side, the way the kernels multiply; the papers' matrices are transposed views of their columns.
+May import `variants` and `errors`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from odyssey_kit.variants import LSTMVariant
+
+__all__ = ["Layout"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The layout of one LSTM layer and the output layer on top of it.
+
+    Parameters
+    ----------
+    variant : LSTMVariant
+        The cell.
+    input_size, hidden_size, output_size : int
+        M, N and K. With ``output_size=0`` there is no output layer.
+
+    Notes
+    -----
+    The order is W (M, G·N), R (N, G·N), b (G·N), p (P, N), Rg (3N, 3N), V (N, K), d (K), for G
+    blocks in the order z, i, f, o, and P peephole vectors in the order i, f, o; Rg leads from the
+    gates i, f, o at t-1 to those at t; V and d are the output layer. Blocks that the variant lacks
+    take no room.
+
+    Examples
+    --------
+    >>> import numpy as np, odyssey_kit as ok
+    >>> layout = Layout(variant=ok.variant("CIFG"), input_size=3, hidden_size=2, output_size=1)
+    >>> weights = layout.weights(np.arange(layout.size, dtype=np.float32))
+    >>> list(weights)
+    ['W_z', 'W_i', 'W_o', 'R_z', 'R_i', 'R_o', 'b_z', 'b_i', 'b_o', 'p_i', 'p_o', 'W_output', 'b_output']
+    >>> weights["W_i"].shape
+    (2, 3)
+    """
+
+    variant: LSTMVariant
+    input_size: int
+    hidden_size: int
+    output_size: int = 0
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the packed arrays, in storage order."""
+        n, columns = self.hidden_size, len(self.variant.blocks) * self.hidden_size
+        gates = 3 * n if self.variant.gate_recurrence else 0
+        return {
+            "W": (self.input_size, columns),
+            "R": (n, columns),
+            "b": (columns,),
+            "p": (len(self.variant.peephole_gates), n),
+            "Rg": (gates, gates),
+            "V": (n, self.output_size),
+            "d": (self.output_size,),
+        }
+
+    @cached_property
+    def starts(self) -> dict[str, int]:
+        """Position of each packed array's first element."""
+        starts, position = {}, 0
+        for name, shape in self.shapes.items():
+            starts[name] = position
+            position += int(np.prod(shape))
+        return starts
+
+    @cached_property
+    def size(self) -> int:
+        """Number of parameters."""
+        return sum(int(np.prod(shape)) for shape in self.shapes.values())
+
+    def packed(self, vector: Any) -> dict[str, Any]:
+        """Return the packed arrays as views of a flat vector, a numpy array or a torch tensor."""
+        return {
+            name: vector[self.starts[name] : self.starts[name] + int(np.prod(shape))].reshape(shape)
+            for name, shape in self.shapes.items()
+        }
+
+    def weights(self, vector: Any) -> dict[str, Any]:
+        """Return the papers' weights by name, (to, from), as views of a flat vector.
+
+        See Also
+        --------
+        LSTMVariant.weight_shapes : the names and shapes of the layer's weights.
+        """
+        n, cell, packed = self.hidden_size, self.variant, self.packed(vector)
+        blocks = {k: slice(j * n, (j + 1) * n) for j, k in enumerate(cell.blocks)}
+        gates = {k: slice(j * n, (j + 1) * n) for j, k in enumerate(cell.gates)}
+        named = {f"W_{k}": packed["W"][:, s].T for k, s in blocks.items()}
+        named |= {f"R_{k}": packed["R"][:, s].T for k, s in blocks.items()}
+        named |= {f"b_{k}": packed["b"][s] for k, s in blocks.items()}
+        named |= {f"p_{k}": packed["p"][j] for j, k in enumerate(cell.peephole_gates)}
+        if cell.gate_recurrence:
+            named |= {f"R_{a}{b}": packed["Rg"][gates[a], gates[b]].T for a in gates for b in gates}
+        if self.output_size:
+            named |= {"W_output": packed["V"].T, "b_output": packed["d"]}
+        return named

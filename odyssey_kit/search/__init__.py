@@ -1,0 +1,27 @@
+"""Search: studies as data, the store, the runner, and publishing.
+
+May import `variants`, `space`, `errors`, `data`, `engine`, `training`, and the schema of `analysis`.
+"""
+
+from odyssey_kit.search.publish import export, published_folder, published_results
+from odyssey_kit.search.runner import RunSummary, run_study
+from odyssey_kit.search.status import study_status
+from odyssey_kit.search.store import Store, open_for_reading, open_for_writing, store_path
+from odyssey_kit.search.studies import STUDIES, named_study
+from odyssey_kit.search.study import StudySpec
+
+__all__ = [
+    "STUDIES",
+    "RunSummary",
+    "Store",
+    "StudySpec",
+    "export",
+    "named_study",
+    "open_for_reading",
+    "open_for_writing",
+    "published_folder",
+    "published_results",
+    "run_study",
+    "store_path",
+    "study_status",
+]

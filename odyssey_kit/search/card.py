@@ -1,0 +1,101 @@
+"""The card of a published study: what ran, on what, when, with which code. May import `study`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from odyssey_kit.search.study import StudySpec
+
+__all__ = ["card"]
+
+
+def _distinct(trials: pd.DataFrame, column: str) -> list[str]:
+    return sorted(set(trials[column]) - {""})
+
+
+def _versions(trials: pd.DataFrame) -> str:
+    sets = [json.loads(text) for text in _distinct(trials, "versions")]
+    return "; ".join(", ".join(f"{name} {version}" for name, version in found.items()) for found in sets)
+
+
+def card(study: StudySpec, description: dict[str, Any], trials: pd.DataFrame) -> str:
+    """Return the card as Markdown."""
+    counts, protocol = description["counts"], study.protocol
+    done = counts["complete"] + counts["diverged"] + counts["failed"]
+    cells = trials.groupby(["task", "variant"]).size()
+    facts = {
+        "name": study.name,
+        "title": study.title or "A study made by hand.",
+        "partial": "" if done == counts["planned"] else f" **Partial: {done} of {counts['planned']} planned trials.**",
+        **counts,
+        "first": trials["finished_at"].min(),
+        "last": trials["finished_at"].max(),
+        "rows": len(trials),
+        "cells": len(cells),
+        "fewest": cells.min(),
+        "most": cells.max(),
+        "tasks": ", ".join(study.tasks),
+        "data": ", ".join(_distinct(trials, "data_sha256")),
+        "variants": ", ".join(cell.name for cell in study.variants),
+        "draws": "paired over variants" if study.paired else "independent",
+        "seed": study.seed,
+        "engines": ", ".join(_distinct(trials, "engine")),
+        "numerics": study.numerics,
+        "commits": ", ".join(_distinct(trials, "commit")) or "outside a checkout",
+        "versions": _versions(trials),
+        "machines": ", ".join(description["machines"]),
+        "hours": f"{trials['seconds'].sum() / 3600:.2f}",
+        "space": "\n".join(f"- `{name}`: {law!r}" for name, law in study.space.items()),
+        "protocol": "\n".join(f"- `{name}`: {value}" for name, value in protocol.to_dict().items()),
+        "epochs": f"{protocol.max_epochs} epochs a trial"
+        + ("; the Odyssey trained up to 150" if protocol.max_epochs < 150 else ""),
+    }
+    return _CARD.format_map(facts)
+
+
+_CARD = """# {name}
+
+## Summary
+
+{title}{partial}
+
+Run by `odyssey run {name}` and written by `odyssey export {name}`; no row was edited, dropped or
+drawn again. {complete} trials complete, {diverged} diverged (a result, kept as a row), {failed} failed.
+Finished between {first} and {last}.
+
+## Structure
+
+- `trials.parquet`: one row a trial ({rows}). What each column means stands in the file's metadata and
+  in `odyssey_kit.analysis.describe_columns()`. {cells} cells (task × variant) of {fewest} to {most} trials.
+- `curves.parquet`: one row an epoch.
+- `study.json`: the study as data, counts, and the SHA-256 of both tables.
+
+## Source
+
+- Data: {tasks}, SHA-256 {data}.
+- Variants: {variants}. Draws: {draws}, seed {seed}.
+- Engine: {engines}, numerics {numerics}. Commit: {commits}.
+- Versions: {versions}.
+- Machine: {machines}. {hours} processor hours.
+
+### Search space
+
+{space}
+
+### Protocol
+
+{protocol}
+
+## Licence
+
+The tables are released under the project's MIT licence; the data set keeps its own.
+
+## Known limits
+
+- At most {epochs}.
+- A trial is bit-identical on one machine with one set of versions; elsewhere training amplifies rounding.
+- Seconds were measured while other work may have shared the processor.
+"""

@@ -1,0 +1,152 @@
+"""Publishing a study: from a store to typed tables and a card, and back.
+
+``results_cache/<study>/`` holds trials.parquet, curves.parquet, study.json and CARD.md. The way back
+is lossless, so a fresh clone goes on where the last commit stopped. May import `study`, `store`,
+`training`, `errors`, and the schema of `analysis`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from odyssey_kit.analysis.schema import typed, write_table
+from odyssey_kit.analysis.trials import load_trials
+from odyssey_kit.errors import StudyError
+from odyssey_kit.search.card import card
+from odyssey_kit.search.store import Store
+from odyssey_kit.search.study import StudySpec
+from odyssey_kit.training import EpochRow, TrialResult, TrialSpec, canonical_json
+
+__all__ = ["export", "published_folder", "published_results"]
+
+SCHEMA = 1
+_METRICS = (
+    "train_loss",
+    "valid_metric",
+    "test_metric",
+    "valid_nll_sequence_mean",
+    "test_nll_sequence_mean",
+    "valid_nll_from_silence",
+    "test_nll_from_silence",
+)
+_LARGEST = ("max_abs_cell", "max_abs_output", "gradient_norm_max")
+_PROVENANCE = ("engine", "commit", "versions", "machine", "data_sha256", "finished_at")
+
+
+def published_folder(name: str, results: Path | None = None) -> Path:
+    """Return where a study is published: ``$ODYSSEY_RESULTS`` or the checkout's results_cache/."""
+    checkout = Path(__file__).resolve().parents[2] / "results_cache"
+    return Path(results or os.environ.get("ODYSSEY_RESULTS") or checkout) / name
+
+
+def _row(spec: TrialSpec, result: TrialResult) -> dict[str, Any]:
+    curve = result.curve
+    return {
+        "key": spec.key,
+        "study": spec.study,
+        "task": spec.task,
+        "variant": spec.variant.name,
+        "index": spec.index,
+        "state": result.state,
+        **{f"params_{name}": value for name, value in spec.params.items()},
+        "n_parameters": result.n_parameters,
+        "metric": result.metric,
+        "best_epoch": result.best_epoch,
+        "epochs": len(curve),
+        "updates": curve[-1].updates if curve else 0,
+        "seconds": result.seconds,
+        **{name: result.metrics.get(name, float("nan")) for name in _METRICS},
+        **{name: max((getattr(row, name) for row in curve), default=float("nan")) for name in _LARGEST},
+        "numerics": spec.numerics,
+        **{name: result.provenance.get(name, "") for name in _PROVENANCE},
+        "spec": canonical_json(spec.to_dict()),
+        "error": result.error,
+    }
+
+
+def _frames(results: Iterable[tuple[TrialSpec, TrialResult]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    rows, epochs = [], []
+    for spec, result in results:
+        rows.append(_row(spec, result))
+        epochs += [{"key": spec.key, **asdict(row)} for row in result.curve]
+    curves = pd.DataFrame(epochs, columns=["key", *(field.name for field in fields(EpochRow))])
+    return typed(pd.DataFrame(rows), "trials"), typed(curves, "curves")
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_suffix(path.suffix + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def export(study: StudySpec, store: Store, folder: Path | None = None) -> Path:
+    """Publish everything that the store holds; the same store gives the same bytes.
+
+    Raises
+    ------
+    StudyError
+        If the store holds no trial.
+    """
+    folder = folder or published_folder(study.name)
+    trials, curves = _frames(store.results()) if store.states() else (pd.DataFrame(), pd.DataFrame())
+    if trials.empty:
+        raise StudyError(f"{store.path} holds no finished trial yet; nothing was published.")
+    folder.mkdir(parents=True, exist_ok=True)
+    sha256 = {
+        "trials.parquet": write_table(trials, folder / "trials.parquet", "trials"),
+        "curves.parquet": write_table(curves, folder / "curves.parquet", "curves"),
+    }
+    states = Counter(trials["state"])
+    description = {
+        "schema": SCHEMA,
+        "study": study.to_dict(),
+        "counts": {
+            "planned": len(study.plan()),
+            "complete": states["COMPLETE"],
+            "diverged": states["DIVERGED"],
+            "failed": states["FAILED"],
+        },
+        "sha256": sha256,
+        "machines": sorted(set(trials["machine"]) - {""}),
+    }
+    # The tables are in place before the description that vouches for them.
+    _write_text(folder / "study.json", json.dumps(description, indent=1, sort_keys=True) + "\n")
+    _write_text(folder / "CARD.md", card(study, description, trials))
+    return folder
+
+
+def _result(row: dict[str, Any], curve: list[dict[str, Any]]) -> TrialResult:
+    best = row["best_epoch"]
+    return TrialResult(
+        key=row["key"],
+        state=row["state"],
+        metric=row["metric"],
+        metrics={name: row[name] for name in _METRICS} if pd.notna(best) else {},
+        best_epoch=int(best) if pd.notna(best) else None,
+        curve=tuple(EpochRow(**epoch) for epoch in curve),
+        n_parameters=row["n_parameters"],
+        seconds=row["seconds"],
+        provenance={name: row[name] for name in _PROVENANCE},
+        error=row["error"],
+    )
+
+
+def published_results(folder: Path) -> list[tuple[TrialSpec, TrialResult]]:
+    """Read published trials back as specs and results; an absent folder holds none."""
+    if not (folder / "trials.parquet").exists():
+        return []
+    published = load_trials(folder)
+    curves: dict[str, list[dict[str, Any]]] = {}
+    if published.curves is not None:
+        for epoch in published.curves.sort_values(["key", "epoch"]).to_dict("records"):
+            curves.setdefault(str(epoch.pop("key")), []).append({str(k): v for k, v in epoch.items()})
+    rows = [{str(k): v for k, v in row.items()} for row in published.frame.to_dict("records")]
+    return [(TrialSpec.from_dict(json.loads(row["spec"])), _result(row, curves.get(row["key"], []))) for row in rows]

@@ -1,0 +1,102 @@
+"""How a network is trained: every convention that the two papers leave unsaid, as a stored setting.
+
+May import `errors` only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from odyssey_kit.errors import UsageError
+
+__all__ = ["NUMERICS", "Protocol"]
+
+# Raised by hand, and only when a change of the code alters a trial's numbers beyond rounding.
+NUMERICS = 1
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "momentum_type": ("nesterov", "heavy-ball"),
+    "lr_mode": ("rescaled", "raw"),
+    "loss_reduction": ("sum", "mean"),
+    "gradient": ("full", "carousel"),
+    "dtype": ("float32", "float64"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """The training protocol; the defaults are the Odyssey's.
+
+    Parameters
+    ----------
+    momentum_type : {"nesterov", "heavy-ball"}
+        Nesterov's takes the gradient at the point ahead.
+    lr_mode : {"rescaled", "raw"}
+        ``"rescaled"`` multiplies the learning rate by (1 - momentum), as the Odyssey's engine did;
+        ``"raw"`` takes it as it is, as Breuel's did.
+    loss_reduction : {"sum", "mean"}
+        Over the time steps of a sequence. With ``"sum"`` a rate is a rate per sequence.
+    gradient : {"full", "carousel"}
+        Full backpropagation through time, or the truncated gradient of 1997.
+    clip : float
+        Bound on each element of the gradient; 0 for none.
+    initial_weight_std : float
+        All parameters, biases and peepholes too, start as N(0, std²).
+    max_epochs : int
+        Most epochs trained.
+    patience : int
+        Training stops once more than this many epochs in a row brought no better validation.
+    dtype : {"float32", "float64"}
+        Of parameters and activations.
+
+    References
+    ----------
+    Greff et al. (2017), sections IV-B and IV-D.
+
+    Examples
+    --------
+    >>> Protocol(max_epochs=3).patience
+    15
+    """
+
+    momentum_type: Literal["nesterov", "heavy-ball"] = "nesterov"
+    lr_mode: Literal["rescaled", "raw"] = "rescaled"
+    loss_reduction: Literal["sum", "mean"] = "sum"
+    gradient: Literal["full", "carousel"] = "full"
+    clip: float = 0.0
+    initial_weight_std: float = 0.1
+    max_epochs: int = 150
+    patience: int = 15
+    dtype: Literal["float32", "float64"] = "float32"
+
+    def __post_init__(self) -> None:
+        for field, choices in _CHOICES.items():
+            if getattr(self, field) not in choices:
+                raise UsageError(
+                    f"protocol: {field} is {getattr(self, field)!r}, expected one of {', '.join(map(repr, choices))}"
+                )
+        for field, least in (("clip", 0.0), ("initial_weight_std", 0.0), ("max_epochs", 1), ("patience", 0)):
+            if not getattr(self, field) >= least:
+                raise UsageError(f"protocol: {field} is {getattr(self, field)!r}, expected at least {least}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all settings as plain data, defaults too."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Protocol:
+        """Read settings back.
+
+        Raises
+        ------
+        UsageError
+            If a setting is unknown.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(data.keys() - known)
+        if unknown:
+            raise UsageError(f"protocol: unknown setting {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        return cls(**data)
