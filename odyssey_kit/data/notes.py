@@ -68,15 +68,7 @@ def parse_notes(data: bytes, *, source: str) -> Pieces:
     >>> pieces["train"]
     [[[60], []]]
     """
-    if len(data) > _MAX_BYTES:
-        raise DataError(f"{source}: {len(data):,} bytes, expected at most {_MAX_BYTES:,}")
-    try:
-        parsed = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{source}: not JSON ({error})") from error
-    if not isinstance(parsed, dict) or set(parsed) != set(SPLITS):
-        got = f"keys {sorted(parsed)[:5]}" if isinstance(parsed, dict) else type(parsed).__name__
-        raise DataError(f"{source}: got {got}, expected an object with the splits {', '.join(SPLITS)}")
+    parsed = _parse_json(data, source)
     frames = 0
     for split in SPLITS:
         _check_list(parsed[split], 1, _MAX_PIECES, f"{source}: split {split}", "pieces")
@@ -123,6 +115,19 @@ def next_step_split(pieces: Sequence[Piece]) -> Split:
     """
     rolls = [piano_roll(piece) for piece in pieces]
     return Split.from_list((roll[:-1], roll[1:]) for roll in rolls)
+
+
+def _parse_json(data: bytes, source: str) -> dict[str, Any]:
+    if len(data) > _MAX_BYTES:
+        raise DataError(f"{source}: {len(data):,} bytes, expected at most {_MAX_BYTES:,}")
+    try:
+        parsed = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{source}: not JSON ({error})") from error
+    if not isinstance(parsed, dict) or set(parsed) != set(SPLITS):
+        got = f"keys {sorted(parsed)[:5]}" if isinstance(parsed, dict) else type(parsed).__name__
+        raise DataError(f"{source}: got {got}, expected an object with the splits {', '.join(SPLITS)}")
+    return parsed
 
 
 def _check_list(value: Any, least: int, most: int, where: str, what: str) -> None:

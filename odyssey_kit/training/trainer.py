@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -206,7 +206,7 @@ class Training:
     @property
     def history(self) -> pd.DataFrame:
         """One row an epoch."""
-        return pd.DataFrame([vars(row) for row in self.result.curve])
+        return pd.DataFrame(map(asdict, self.result.curve), columns=[field.name for field in fields(EpochRow)])
 
     def plot(self) -> alt.TopLevelMixin:
         """Draw the history."""

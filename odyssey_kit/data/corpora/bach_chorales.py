@@ -70,11 +70,7 @@ def build(manifest: Manifest, data: bytes, source: str, progress: bool = False) 
     from tqdm.auto import tqdm
 
     archive = open_zip(data, source)
-    names = sorted(
-        name
-        for name in archive.namelist()
-        if name.startswith(_FOLDER) and PurePosixPath(name).suffix in (".mxl", ".xml")
-    )
+    names = sorted(name for name in archive.namelist() if name.startswith(_FOLDER) and name.endswith((".mxl", ".xml")))
     pieces: dict[str, Frames] = {}
     seen: set[bytes] = set()
     for name in tqdm(names, desc=f"building {manifest.name}", unit="score", leave=False, disable=not progress):

@@ -82,40 +82,45 @@ def parse_xml(data: bytes, name: str) -> ET.Element:
     """
     if len(data) > _MAX_XML_BYTES:
         raise DataError(f"{name}: {len(data):,} bytes of XML, expected at most {_MAX_XML_BYTES:,}")
-    builder = ET.TreeBuilder()
-    depth = 0
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > _MAX_DEPTH:
-            raise DataError(f"{name}: elements nest deeper than {_MAX_DEPTH}")
-        builder.start(tag, attributes)
-
-    def end(tag: str) -> None:
-        nonlocal depth
-        depth -= 1
-        builder.end(tag)
-
-    def doctype(_name: str, _system: str | None, _public: str | None, has_internal_subset: int) -> None:
-        if has_internal_subset:
-            raise DataError(f"{name}: the XML declares a document type of its own, which is refused")
-
-    def entity(*_declaration: object) -> None:
-        raise DataError(f"{name}: the XML declares an entity, which is refused")
-
+    tree = _GuardedTree(name)
     parser = expat.ParserCreate()
     parser.buffer_text = True
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.CharacterDataHandler = builder.data
-    parser.StartDoctypeDeclHandler = doctype
-    parser.EntityDeclHandler = entity
+    parser.StartElementHandler = tree.start
+    parser.EndElementHandler = tree.end
+    parser.CharacterDataHandler = tree.builder.data
+    parser.StartDoctypeDeclHandler = tree.doctype
+    parser.EntityDeclHandler = tree.entity
     try:
         parser.Parse(data, True)
-        return builder.close()
+        return tree.builder.close()
     except (expat.ExpatError, ET.ParseError, AssertionError, LookupError, ValueError) as error:
         raise DataError(f"{name}: not well-formed XML ({error})") from error
+
+
+class _GuardedTree:
+    """Builds the tree from the parser's calls, and refuses what a score has no need of."""
+
+    def __init__(self, name: str) -> None:
+        self.builder = ET.TreeBuilder()
+        self._name = name
+        self._depth = 0
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise DataError(f"{self._name}: elements nest deeper than {_MAX_DEPTH}")
+        self.builder.start(tag, attributes)
+
+    def end(self, tag: str) -> None:
+        self._depth -= 1
+        self.builder.end(tag)
+
+    def doctype(self, _name: str, _system: str | None, _public: str | None, has_internal_subset: int) -> None:
+        if has_internal_subset:
+            raise DataError(f"{self._name}: the XML declares a document type of its own, which is refused")
+
+    def entity(self, *_declaration: object) -> None:
+        raise DataError(f"{self._name}: the XML declares an entity, which is refused")
 
 
 def read_score(data: bytes, name: str) -> Score:
@@ -139,11 +144,7 @@ def read_score(data: bytes, name: str) -> Score:
     if root.find(".//transpose") is not None:
         raise DataError(f"{name}: has a transposing instrument, which is not supported")
     parts = [_read_part(part, name) for part in root.findall("part")]
-    # Parts share their measures; where one breaks off early the longest counts.
-    count = max((len(lengths) for lengths, _ in parts), default=0)
-    starts = [Fraction(0)]
-    for measure in range(count):
-        starts.append(starts[-1] + max(lengths[measure] for lengths, _ in parts if measure < len(lengths)))
+    starts = _measure_starts([lengths for lengths, _ in parts])
     if starts[-1] > _MAX_QUARTERS:
         raise DataError(f"{name}: lasts {int(starts[-1]):,} quarter notes, expected at most {_MAX_QUARTERS:,}")
     fifths = root.find(".//key/fifths")
@@ -159,6 +160,14 @@ def read_score(data: bytes, name: str) -> Score:
         fifths=None if fifths is None else _integer(fifths.text, -12, 12, name, "fifths"),
         mode=mode if mode in ("major", "minor") else None,
     )
+
+
+def _measure_starts(parts: list[list[Fraction]]) -> list[Fraction]:
+    """Return where each measure starts, and the end; parts share their measures, of which the longest counts."""
+    starts = [Fraction(0)]
+    for measure in range(max(map(len, parts), default=0)):
+        starts.append(starts[-1] + max(lengths[measure] for lengths in parts if measure < len(lengths)))
+    return starts
 
 
 def _read_part(part: ET.Element, name: str) -> tuple[list[Fraction], list[tuple[int, Note]]]:
