@@ -25,7 +25,7 @@ class Case:
         rng = np.random.default_rng(seed)
         self.cell, self.gradient, self.lengths = cell, gradient, np.array(lengths)
         self.layout = Layout(variant=cell, input_size=inputs, hidden_size=hidden)
-        self.theta = (0.4 * rng.standard_normal(self.layout.size)).astype(dtype)
+        self.theta = self.layout.spread((0.4 * rng.standard_normal(self.layout.parameter_count)).astype(dtype))
         self.offsets = np.concatenate(([0], np.cumsum(lengths)))
         rows = self.offsets[-1]
         self.inputs = rng.standard_normal((rows, inputs)).astype(dtype)
@@ -81,7 +81,7 @@ class Case:
         into["W"][:], into["R"][:], into["b"][:], into["p"][:] = packed.inputs.T @ D, Y[previous].T @ D, D.sum(0), dp
         if self.cell.gate_recurrence:
             later, H = step > 0, R.shape[0]
-            into["Rg"][:] = A[previous[later] - B, H:].T @ D[later, H:]
+            into["Rg"][:] = A[previous[later] - B, H : 4 * H].T @ D[later, H : 4 * H]
         gradients = dict(self.layout.weights(gradient))
         outputs, gradients["inputs"], gradients["c0"] = (
             np.empty_like(self.error),

@@ -64,12 +64,12 @@ def loss_of(layout, theta, inputs, targets):
 @pytest.mark.parametrize("name", ["V", "FGR", "CIFG", "NOG"])
 def test_two_epochs_equal_autograd_and_torchs_own_optimiser(music, name, nesterov):
     layout = Layout(variant=ok.variant(name), input_size=KEYS, hidden_size=7, output_size=KEYS)
-    start = 0.3 * np.random.default_rng(5).standard_normal(layout.size)
+    start = 0.3 * np.random.default_rng(5).standard_normal(layout.parameter_count)
     network = Network(layout, start, longest=9)
     split, order = music.train, np.array([2, 0, 3, 1])
     inputs, targets = split.inputs.astype(float), split.targets.astype(float)
 
-    theta = torch.tensor(start, requires_grad=True)
+    theta = torch.tensor(layout.spread(start), requires_grad=True)
     optimiser = torch.optim.SGD([theta], lr=RATE, momentum=MOMENTUM, nesterov=nesterov)
     for _ in range(2):
         record = network.train_epoch(
@@ -94,12 +94,12 @@ def test_two_epochs_equal_autograd_and_torchs_own_optimiser(music, name, nestero
 def test_the_update_is_that_of_the_authors_engine_step_by_step(music):
     # Nesterov as the Odyssey's engine wrote it: v *= m; w += v; g at w; step = rate g; v -= step; w -= step.
     layout = Layout(variant=ok.variant("V"), input_size=KEYS, hidden_size=3, output_size=KEYS)
-    start = 0.3 * np.random.default_rng(6).standard_normal(layout.size)
+    start = 0.3 * np.random.default_rng(6).standard_normal(layout.parameter_count)
     network, split = Network(layout, start, longest=9), music.train
     inputs, targets = split.inputs.astype(float), split.targets.astype(float)
     order = np.array([0, 1, 2, 3])
     network.train_epoch(inputs, targets, split.offsets, order, learning_rate=RATE, momentum=MOMENTUM)
-    w, v = torch.tensor(start), torch.zeros(layout.size, dtype=torch.float64)
+    w, v = torch.tensor(layout.spread(start)), torch.zeros(layout.size, dtype=torch.float64)
     for s in order:
         rows = slice(split.offsets[s], split.offsets[s + 1])
         v = MOMENTUM * v
@@ -111,7 +111,7 @@ def test_the_update_is_that_of_the_authors_engine_step_by_step(music):
 
 def test_clipping_bounds_every_element_of_the_gradient(music):
     layout = Layout(variant=ok.variant("V"), input_size=KEYS, hidden_size=3, output_size=KEYS)
-    start = np.zeros(layout.size)
+    start = np.zeros(layout.parameter_count)
     network, split = Network(layout, start, longest=9), music.train
     network.train_epoch(
         split.inputs.astype(float),
@@ -156,16 +156,18 @@ def test_rescaling_multiplies_the_rate_by_one_minus_momentum(music):
 
 def test_three_conventions_of_the_negative_log_likelihood(music):
     layout = Layout(variant=ok.variant("V"), input_size=KEYS, hidden_size=5, output_size=KEYS)
-    theta = 0.5 * np.random.default_rng(7).standard_normal(layout.size)
+    theta = 0.5 * np.random.default_rng(7).standard_normal(layout.parameter_count)
     network, split = Network(layout, theta, longest=9), music.test
     evaluation = NextStepEvaluation(split, np.dtype(np.float64))
 
     sums, silent_sums, lengths = [], [], []
     for inputs, targets in (split[i] for i in range(len(split))):
         x, t = torch.tensor(inputs, dtype=torch.float64), torch.tensor(targets, dtype=torch.float64)
-        sums.append(loss_of(layout, torch.tensor(theta), x, t).item())
+        sums.append(loss_of(layout, torch.tensor(layout.spread(theta)), x, t).item())
         from_silence = torch.cat([torch.zeros(1, KEYS, dtype=torch.float64), x])
-        silent_sums.append(loss_of(layout, torch.tensor(theta), from_silence, torch.cat([x[:1], t])).item())
+        silent_sums.append(
+            loss_of(layout, torch.tensor(layout.spread(theta)), from_silence, torch.cat([x[:1], t])).item()
+        )
         lengths.append(len(x))
     lengths = np.array(lengths)
     assert evaluation.pooled(network) == pytest.approx(sum(sums) / lengths.sum(), rel=1e-12)

@@ -150,7 +150,7 @@ def train_epoch(
         np.dot(Y[:T].T, delta, gR)
         sum_rows(delta, gb)
         if flags.gate_recurrence:
-            np.dot(np.ascontiguousarray(a[: T - 1, H:]).T, np.ascontiguousarray(delta[1:, H:]), gRg)
+            np.dot(np.ascontiguousarray(a[: T - 1, H : 4 * H]).T, np.ascontiguousarray(delta[1:, H : 4 * H]), gRg)
         if clip > 0:
             clip_elements(gradient, clip)
         norm = math.sqrt(descend(theta, velocity, gradient, learning_rate, momentum, nesterov))

@@ -8,11 +8,11 @@ Sequences of a mini-batch are packed as in torch's PackedSequence: rows of one t
 longest sequence first, so a step touches only the sequences that still run and padding does not exist.
 ``starts[t]`` is the first row of step t. Arrays (H units, G blocks, `rows` packed rows, B sequences):
 
-    A  (rows, G*H)    in: W x + b; out: activations of z, i, f, o
+    A  (rows, G*H)    in: W x + b; out: activations of z, i, f, o; filled up to whole cache lines
     C  (B + rows, H)  cells; the first B rows are the initial state
     Y  (B + rows, H)  block outputs, likewise
     S  (rows, H)      h(c), the cell as shown to the output gate
-    D  (rows, G*H)    deltas of the pre-activations
+    D  (rows, G*H)    deltas of the pre-activations, filled up with zeros
 
 May import `compiled` and `variants`.
 """
@@ -149,6 +149,11 @@ def add_vector_matrix(x, M, a):
                 + ((x4 * M[k + 4, j] + x5 * M[k + 5, j]) + (x6 * M[k + 6, j] + x7 * M[k + 7, j]))
             )
         k += 8
+    while k + 2 <= K:
+        x0, x1 = x[k], x[k + 1]
+        for j in range(n):
+            a[j] += x0 * M[k, j] + x1 * M[k + 1, j]
+        k += 2
     while k < K:
         x0 = x[k]
         for j in range(n):
@@ -231,8 +236,9 @@ def step_forward(flags, a, p, c, new, s, y):
             add_product(a[o : o + H], p[flags.output_gate - 1], c)
     activate(flags.g, a[:H])
     # Gates that do not wait for the new cell lie side by side behind z.
+    blocks = 1 + (i > 0) + (f > 0) + (o > 0)
     waits = o > 0 and flags.peepholes == 1 and flags.output_peephole_sees_past == 0
-    activate(flags.gate, a[H : o if waits else a.size])
+    activate(flags.gate, a[H : o if waits else blocks * H])
     update_cell(flags, a, c, new)
     for j in range(H):
         s[j] = new[j]
@@ -349,9 +355,9 @@ def sequence_forward(flags, starts, A, R, p, Rg, C, Y, S):
         if flags.gate_recurrence and t > 0:
             before = starts[t - 1]
             if n == 1:
-                add_vector_matrix(A[before, H:], Rg, A[first, H:])
+                add_vector_matrix(A[before, H : 4 * H], Rg, A[first, H : 4 * H])
             else:
-                A[first : first + n, H:] += np.dot(np.ascontiguousarray(A[before : before + n, H:]), Rg)
+                A[first : first + n, H : 4 * H] += np.dot(np.ascontiguousarray(A[before : before + n, H : 4 * H]), Rg)
         for r in range(n):
             step_forward(flags, A[first + r], p, C[previous + r], C[B + first + r], S[first + r], Y[B + first + r])
 
@@ -382,9 +388,9 @@ def sequence_backward(flags, starts, A, R, p, Rg, C, S, dY, D, dp, dC):
             if flags.gate_recurrence:
                 dG[:] = 0
                 if after == 1:
-                    add_matrix_vector(Rg, D[nxt, H:], dG[0])
+                    add_matrix_vector(Rg, D[nxt, H : 4 * H], dG[0])
                 else:
-                    dG[:after] = np.dot(np.ascontiguousarray(D[nxt : nxt + after, H:]), Rg.T)
+                    dG[:after] = np.dot(np.ascontiguousarray(D[nxt : nxt + after, H : 4 * H]), Rg.T)
         previous = B + starts[t - 1] if t > 0 else 0
         for r in range(n):
             step_backward(

@@ -13,7 +13,7 @@ from odyssey_kit.engine.epoch import train_epoch
 from odyssey_kit.engine.kernels import flags_of, sequence_forward
 from odyssey_kit.engine.losses import bernoulli_losses
 from odyssey_kit.engine.packing import Packed, pack
-from odyssey_kit.engine.parameters import Layout
+from odyssey_kit.engine.parameters import Layout, aligned_zeros
 from odyssey_kit.variants import ODYSSEY_VARIANTS
 
 __all__ = ["EpochRecord", "Network", "compile_kernels"]
@@ -37,20 +37,20 @@ class Network:
     ----------
     layout : Layout
         Sizes and variant.
-    theta : ndarray
-        (layout.size,) initial parameters, float32 or float64; copied.
+    parameters : ndarray
+        (layout.parameter_count,) initial parameters in the layout's order, float32 or float64.
     longest : int
         Time steps of the longest training sequence.
     gradient : {"full", "carousel"}
         See `odyssey_kit.engine.equations.lstm`.
     """
 
-    def __init__(self, layout: Layout, theta: np.ndarray, *, longest: int, gradient: str = "full") -> None:
+    def __init__(self, layout: Layout, parameters: np.ndarray, *, longest: int, gradient: str = "full") -> None:
         self.layout = layout
         self.flags = flags_of(layout.variant, gradient)
-        self.theta = np.array(theta)
-        self.velocity = np.zeros_like(self.theta)
-        self._gradient = np.zeros_like(self.theta)
+        self.theta = layout.spread(parameters)
+        self.velocity = aligned_zeros(layout.size, self.theta.dtype)
+        self._gradient = aligned_zeros(layout.size, self.theta.dtype)
         columns, hidden = layout.shapes["R"][1], layout.hidden_size
         sizes = {
             "A": (longest, columns),
@@ -63,7 +63,7 @@ class Network:
             "dC": (1, hidden),
         }
         self._work = (
-            *(np.zeros(shape, self.theta.dtype) for shape in sizes.values()),
+            *(aligned_zeros(shape, self.theta.dtype) for shape in sizes.values()),
             np.arange(longest + 1, dtype=np.int64),
         )
 
@@ -109,7 +109,9 @@ class Network:
         C = np.zeros((batch + rows, self.layout.hidden_size), self.theta.dtype)
         Y, S = np.zeros_like(C), np.empty_like(C[:rows])
         with np.errstate(over="ignore", invalid="ignore"):  # a diverged network is a result
-            A = packed.inputs @ W + b
+            A = aligned_zeros((rows, W.shape[1]), W.dtype)
+            np.matmul(packed.inputs, W, out=A)
+            A += b
             sequence_forward(self.flags, packed.starts, A, R, p, Rg, C, Y, S)
             losses = np.empty(rows)
             bernoulli_losses(Y[batch:] @ V + d, packed.targets, losses)
@@ -123,7 +125,7 @@ class Network:
 def compile_kernels(dtype: str = "float32") -> None:
     """Compile every kernel of a trial, or load it from the cache, by training one tiny network."""
     layout = Layout(variant=ODYSSEY_VARIANTS["V"], input_size=1, hidden_size=1, output_size=1)
-    network = Network(layout, np.zeros(layout.size, dtype), longest=2)
+    network = Network(layout, np.zeros(layout.parameter_count, dtype), longest=2)
     frames, offsets = np.zeros((2, 1), dtype), np.array([0, 2])
     network.train_epoch(frames, frames, offsets, np.array([0]), learning_rate=0.0, momentum=0.0)
     network.sequence_losses(pack(frames, frames, offsets))

@@ -63,9 +63,9 @@ class _Trial:
             hidden_size=spec.params["hidden_size"],
             output_size=dataset.output_size,
         )
-        theta = self.streams.weights.standard_normal(layout.size) * spec.protocol.initial_weight_std
+        parameters = self.streams.weights.standard_normal(layout.parameter_count) * spec.protocol.initial_weight_std
         longest = int(np.diff(dataset.train.offsets).max())
-        self.network = Network(layout, theta.astype(dtype), longest=longest, gradient=spec.protocol.gradient)
+        self.network = Network(layout, parameters.astype(dtype), longest=longest, gradient=spec.protocol.gradient)
         self.inputs = dataset.train.inputs.astype(dtype)
         self.targets = dataset.train.targets.astype(dtype)
         self.offsets = np.asarray(dataset.train.offsets, dtype=np.int64)
@@ -158,7 +158,7 @@ class _Trial:
             metrics=metrics,
             best_epoch=best_epoch,
             curve=tuple(curve),
-            n_parameters=self.network.layout.size,
+            n_parameters=self.network.layout.parameter_count,
             seconds=seconds,
             provenance=provenance(engine=ENGINE, data_sha256=self.dataset.sha256),
             error=reason,

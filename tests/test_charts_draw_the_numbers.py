@@ -1,0 +1,474 @@
+"""A chart draws the numbers of its table: all of them, unchanged, in fixed colours, at every width, light and dark."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import altair as alt
+import made_up
+import numpy as np
+import pandas as pd
+import pytest
+import vl_convert
+
+import odyssey_kit as ok
+from odyssey_kit.charts import display, palette, theme
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return made_up.trials(n_per_cell=20, n_diverged=4)
+
+
+@pytest.fixture(scope="module")
+def charts(table: pd.DataFrame) -> dict[str, Any]:
+    """One of every public figure."""
+    model = ok.fanova(table, space=ok.ODYSSEY_SPACE, pooled=True, n_trees=10, cap=61.0)
+    history = made_up.curves(table)
+    one = history[history["key"].eq(table["key"].iloc[0])]
+    return {
+        "variant_sizes": ok.charts.variant_sizes(),
+        "trials_explorer": ok.charts.trials_explorer(table),
+        "learning_rate_basin": ok.charts.learning_rate_basin(table),
+        "variant_boxes": ok.charts.variant_boxes(table, top=0.25),
+        "comparison_chart": ok.charts.comparison_chart(ok.compare(table, top=0.25)),
+        "importance_bars": ok.charts.importance_bars(model),
+        "marginals": ok.charts.marginals(model, n_points=20),
+        "training_curves": ok.charts.training_curves(one),
+    }
+
+
+FIGURES = (
+    "variant_sizes",
+    "trials_explorer",
+    "learning_rate_basin",
+    "variant_boxes",
+    "comparison_chart",
+    "importance_bars",
+    "marginals",
+    "training_curves",
+)
+each_figure = pytest.mark.parametrize("figure", FIGURES)
+
+
+def strings(node: Any) -> Iterator[str]:
+    """Yield every string of a specification that is not data, a field or a description."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key not in ("data", "datasets", "usermeta", "description", "$schema"):
+                yield from strings(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from strings(value)
+    elif isinstance(node, str):
+        yield node
+
+
+def rows_with(spec: dict[str, Any], *columns: str) -> list[dict[str, Any]]:
+    """Return the rows of the first data set that has these columns."""
+    for rows in spec["datasets"].values():
+        if rows and set(columns) <= set(rows[0]):
+            return rows
+    raise AssertionError(f"no data set has {columns}")
+
+
+def width_of(svg: str) -> float:
+    found = re.search(r'<svg[^>]*\bwidth="([\d.]+)"', svg)
+    assert found
+    return float(found.group(1))
+
+
+# ---- every figure -------------------------------------------------------------------------------
+
+
+def test_the_list_of_figures_is_the_public_one(charts: dict[str, Any]) -> None:
+    made_of_charts = {
+        name for name in ok.charts.__all__ if name in FIGURES or name.endswith(("_chart", "_bars", "_boxes"))
+    }
+    assert made_of_charts == set(FIGURES) == set(charts)
+
+
+@each_figure
+def test_a_chart_survives_the_way_through_json(charts: dict[str, Any], figure: str) -> None:
+    text = charts[figure].to_json()
+    again = alt.Chart.from_json(text)
+    assert json.loads(again.to_json()) == json.loads(text)
+    assert "NaN" not in text
+    assert "Infinity" not in text
+
+
+@each_figure
+@pytest.mark.parametrize("width", [theme.PHONE_WIDTH, theme.COLUMN_WIDTH])
+def test_a_chart_fits_the_phone_and_the_column(charts: dict[str, Any], figure: str, width: int) -> None:
+    spec = display.resolved(charts[figure], width=width)
+    svg = vl_convert.vegalite_to_svg(json.dumps(spec))
+    # The stand-in font of a test machine is a little wider or narrower than the book's.
+    assert 0.7 * width < width_of(svg) <= 1.03 * width
+
+
+@each_figure
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_chart_becomes_a_picture_without_a_network(charts: dict[str, Any], figure: str, dark: bool) -> None:
+    picture = ok.charts.picture(charts[figure], width=theme.PHONE_WIDTH, dark=dark, scale=1)
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) > 5_000
+
+
+@each_figure
+def test_every_colour_of_a_chart_has_a_partner_for_dark_pages(charts: dict[str, Any], figure: str) -> None:
+    spec = charts[figure].to_dict()
+    partners = spec["usermeta"]["odyssey"]["dark"]
+    used = {text for text in strings(spec) if text.startswith("#")}
+    assert used
+    assert used <= set(partners)
+    # Names of colours would not be replaced.
+    named = set(strings(spec)) & {"black", "white", "red", "blue", "green", "grey", "gray", "steelblue", "orange"}
+    assert not named
+    dark = {text for text in strings(display.resolved(spec, width=704, dark=True)) if text.startswith("#")}
+    assert dark == {partners[colour] for colour in used}
+
+
+@each_figure
+def test_a_chart_says_its_finding_in_words(charts: dict[str, Any], figure: str) -> None:
+    description = charts[figure].description
+    assert re.search(r"\d", description)
+    assert description.endswith(".")
+    assert not description.lower().startswith(("a chart", "chart", "figure", "plot"))
+
+
+@each_figure
+def test_no_text_stands_on_its_side(charts: dict[str, Any], figure: str) -> None:
+    spec = vl_convert.vegalite_to_vega(json.dumps(display.resolved(charts[figure], width=704)))
+    text = json.dumps(spec)
+    assert not re.search(r'"(labelAngle|titleAngle)": ?\{?[^0]*?(90|270|-90)', text)
+
+
+@each_figure
+def test_tooltips_have_two_to_six_lines(charts: dict[str, Any], figure: str) -> None:
+    tooltips = [node["tooltip"] for node in encodings(charts[figure].to_dict()) if "tooltip" in node]
+    assert tooltips
+    assert all(2 <= len(lines) <= 6 for lines in tooltips)
+
+
+def encodings(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if "encoding" in node:
+            yield node["encoding"]
+        for value in node.values():
+            yield from encodings(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from encodings(value)
+
+
+# ---- colours ------------------------------------------------------------------------------------
+
+
+def test_a_variant_keeps_its_colour_whatever_else_is_on_the_chart(table: pd.DataFrame) -> None:
+    some = table[table["variant"].isin(["V", "NFG", "NOAF"])]
+    for frame in (table, some):
+        for figure in (ok.charts.trials_explorer, ok.charts.learning_rate_basin, ok.charts.variant_boxes):
+            chart = figure(frame, top=0.25) if figure is ok.charts.variant_boxes else figure(frame)
+            scales = [e["color"]["scale"] for e in encodings(chart.to_dict()) if "scale" in e.get("color", {})]
+            assert scales
+            for scale in scales:
+                drawn = dict(zip(scale["domain"], scale["range"], strict=True))
+                assert drawn["V"] == "#1f2933"
+                assert drawn["NFG"] == "#d55e00"
+                assert drawn["NOAF"] == "#0072b2"
+
+
+def test_the_nine_have_nine_colours_and_strangers_have_others() -> None:
+    nine = [palette.variant_colour(name) for name in palette.PAPER_ORDER]
+    assert len(set(nine)) == 9
+    strangers = [palette.variant_colour(name, among=["V", "mine", "yours"]) for name in ("mine", "yours")]
+    assert len(set(strangers) | set(nine)) == 11
+
+
+def test_a_light_colour_has_one_dark_partner() -> None:
+    pairs = [colour for colour in vars(palette).values() if isinstance(colour, palette.Colour)]
+    pairs += [palette.variant_colour(name) for name in ok.VARIANTS]
+    assert all(palette.DARK[colour.light] == colour.dark for colour in pairs if len(colour.light) == 7)
+
+
+def test_vanilla_is_drawn_last(table: pd.DataFrame) -> None:
+    rows = rows_with(ok.charts.trials_explorer(table).to_dict(), "key", "test_metric")
+    assert [row["variant"] for row in rows[-20:]] == ["V"] * 20
+
+
+# ---- values -------------------------------------------------------------------------------------
+
+
+def test_sizes_are_those_of_the_table() -> None:
+    sizes = ok.list_variants().query("family == 'odyssey'")
+    rows = rows_with(ok.charts.variant_sizes(sizes).to_dict(), "parameters", "share")
+    assert {row["variant"]: row["parameters"] for row in rows} == sizes["parameters"].to_dict()
+    assert {row["variant"]: row["share"] for row in rows}["NIG"] == 56_900 / 75_900
+
+
+def test_the_explorer_draws_every_trial_unchanged(table: pd.DataFrame) -> None:
+    rows = {row["key"]: row for row in rows_with(ok.charts.trials_explorer(table).to_dict(), "key", "test_metric")}
+    assert len(rows) == len(table) == 180
+    for trial in table.itertuples():
+        row = rows[trial.key]
+        assert row["params_learning_rate"] == trial.params_learning_rate
+        assert row["params_hidden_size"] == trial.params_hidden_size
+        assert row["params_input_noise_std"] == trial.params_input_noise_std
+        if trial.state == "COMPLETE":
+            assert (row["test_metric"], row["outcome"]) == (trial.test_metric, "drawn")
+        else:
+            assert (row["test_metric"], row["outcome"]) == (None, "diverged")
+
+
+def test_the_explorers_parameters_have_the_names_that_pages_and_tests_rely_on(charts: dict[str, Any]) -> None:
+    spec = charts["trials_explorer"].to_dict()
+    names = {param["name"]: param for param in spec["params"]}
+    assert set(names) == {
+        "explorer_brush",
+        "explorer_brush_settings",
+        "explorer_variant",
+        "explorer_hidden_size",
+    }
+    assert names["explorer_hidden_size"]["bind"]["input"] == "range"
+    assert names["explorer_variant"]["bind"] == "legend"
+
+
+def test_diverged_trials_have_a_lane_and_a_count(table: pd.DataFrame) -> None:
+    spec = ok.charts.trials_explorer(table).to_dict()
+    assert rows_with(spec, "words")[0]["words"] == "4 diverged"
+    calm = table[table["state"].eq("COMPLETE")]
+    assert "diverged" not in json.dumps(ok.charts.variant_boxes(calm, top=0.25).to_dict()["datasets"])
+
+
+def test_an_absurd_but_finite_loss_is_counted_and_not_off_scale(table: pd.DataFrame) -> None:
+    absurd = table.assign(test_metric=table["test_metric"].where(table.index != 0, 1e9))
+    spec = ok.charts.trials_explorer(absurd).to_dict()
+    assert "1 beyond 67" in rows_with(spec, "words")[0]["words"]
+    domains = [e["y"]["scale"]["domain"] for e in encodings(spec) if e.get("y", {}).get("field") == "test_metric"]
+    assert domains
+    assert all(high < 100 for _, high in domains)
+
+
+def test_the_basins_band_holds_the_middle_half_and_counts_the_diverged_as_worst(table: pd.DataFrame) -> None:
+    rows = rows_with(ok.charts.learning_rate_basin(table).to_dict(), "part", "low", "high")
+    band = [row for row in rows if row["part"] == "band" and row["variant"] == "V"]
+    values = table["test_metric"].fillna(math.inf)
+    top = max(row["high"] for row in rows if row["high"] is not None)
+    for row in band:
+        bin_ = np.floor(np.log10(table["params_learning_rate"]) * 2) == math.floor(
+            math.log10(row["params_learning_rate"]) * 2
+        )
+        low, high = np.quantile(values[bin_], [0.25, 0.75], method="inverted_cdf")
+        assert row["low"] == pytest.approx(low)
+        assert row["high"] == pytest.approx(min(high, top))
+    points = [row for row in rows if row["part"] in ("drawn", "diverged")]
+    assert len(points) == len(table)
+
+
+def test_a_box_is_the_quartiles_of_its_trials(table: pd.DataFrame) -> None:
+    spec = ok.charts.variant_boxes(table, top=0.25).to_dict()
+    # The lane of diverged trials has a table of its own, with words.
+    summaries = [rows for rows in spec["datasets"].values() if "q25" in rows[0] and "words" not in rows[0]]
+    selected = ok.select_top(table, top=0.25).frame
+    for frame, rows in zip((table, selected), sorted(summaries, key=lambda rows: -rows[0]["trials"]), strict=True):
+        assert [row["variant"] for row in rows] == list(palette.PAPER_ORDER)
+        for row in rows:
+            cell = frame.loc[frame["variant"].eq(row["variant"]), "test_metric"]
+            values = cell.dropna()
+            assert [row["q25"], row["median"], row["q75"]] == pytest.approx(list(values.quantile([0.25, 0.5, 0.75])))
+            assert (row["trials"], row["lost"]) == (len(cell), len(cell) - len(values))
+
+
+def test_a_comparison_is_drawn_as_it_is_printed(table: pd.DataFrame) -> None:
+    comparison = ok.compare(table, top=0.25)
+    rows = rows_with(ok.charts.comparison_chart(comparison).to_dict(), "difference", "low", "high")
+    expected = comparison.to_frame().set_index("variant")
+    for row in rows:
+        for name in ("difference", "low", "high", "verdict"):
+            assert row[name] == expected.loc[row["variant"], name]
+    shapes = {verdict.shape for verdict in palette.VERDICTS.values()}
+    assert len(shapes) == len(palette.VERDICTS)
+
+
+def test_marginals_and_shares_are_those_of_the_model(table: pd.DataFrame) -> None:
+    model = ok.fanova(table, space=ok.ODYSSEY_SPACE, pooled=True, n_trees=10, cap=61.0)
+    bars = rows_with(ok.charts.importance_bars(model).to_dict(), "share")
+    assert [row["share"] for row in bars] == pytest.approx(list(model.importances()["share"]))
+    drawn = ok.charts.marginals(model, n_points=20).to_dict()["datasets"].values()
+    curves = {rows[0]["parameter"]: rows for rows in drawn}
+    for name in model.parameters_:
+        expected = model.marginal(name, n_points=20)
+        assert [row["mean"] for row in curves[name]] == pytest.approx(list(expected["mean"]))
+        assert [row["value"] for row in curves[name]] == pytest.approx(list(expected["value"]))
+
+
+def test_curves_of_two_trials_are_refused(table: pd.DataFrame) -> None:
+    with pytest.raises(ok.UsageError, match="180 trials, expected one"):
+        ok.charts.training_curves(made_up.curves(table))
+
+
+def test_curves_of_a_diverged_trial_say_so(table: pd.DataFrame) -> None:
+    history = made_up.curves(table)
+    lost = table.loc[table["state"].eq("DIVERGED"), "key"].iloc[0]
+    assert "diverged" in ok.charts.training_curves(history[history["key"].eq(lost)]).description
+
+
+def test_a_missing_column_is_named(table: pd.DataFrame) -> None:
+    with pytest.raises(ok.UsageError, match="no column params_learning_rate"):
+        ok.charts.learning_rate_basin(table.drop(columns="params_learning_rate"))
+
+
+def test_several_tasks_get_panels_of_their_own() -> None:
+    table = made_up.trials(n_per_cell=20, variants=("V", "NIG", "NFG"), tasks=("jsb-chorales", "bach-chorales"))
+    comparison = ok.compare(table, top=0.25)
+    for chart in (
+        ok.charts.learning_rate_basin(table),
+        ok.charts.variant_boxes(table, top=0.25),
+        ok.charts.comparison_chart(comparison),
+    ):
+        assert "a stand-in" in chart.description
+        assert ok.charts.picture(chart, width=340, scale=1).startswith(b"\x89PNG")
+
+
+# ---- equations ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(ok.VARIANTS))
+def test_equations_mark_exactly_what_differs_from_vanilla(name: str) -> None:
+    cell = ok.variant(name)
+    shown = ok.charts.cell_equations([name])
+    what = [kind for kind, _ in shown.changed(cell)]
+    assert len(what) == 6
+    assert (set(what) == {"same"}) == (cell.latex() == ok.variant("V").latex())
+    page = shown._repr_html_()
+    assert page.count("odyssey-line odyssey-") == 6
+    assert "&=" not in page
+
+
+# ---- display ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_the_book(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Any], str]]:
+    """Show charts as the book does; gives the function that returns a chart's HTML."""
+    monkeypatch.setenv("ODYSSEY_BOOK", "1")
+    display.enable()
+    yield lambda chart: chart._repr_mimebundle_(include=None, exclude=None)["text/html"]
+    monkeypatch.delenv("ODYSSEY_BOOK")
+    display.enable()
+
+
+def scripts(page: str) -> dict[str, Any]:
+    found = re.findall(r'<script type="application/json"(?: data-odyssey-table="([^"]*)")?>(.*?)</script>', page, re.S)
+    return {name or "spec": json.loads(body) for name, body in found}
+
+
+def test_in_the_book_a_small_table_stays_in_its_chart(in_the_book: Callable[[Any], str], table: pd.DataFrame) -> None:
+    page = in_the_book(ok.charts.trials_explorer(table))
+    assert page.startswith('<div class="odyssey-chart" role="figure" aria-label="180 trials')
+    assert list(scripts(page)) == ["spec"]
+
+
+def test_in_the_book_a_large_table_is_named_by_its_content(in_the_book: Callable[[Any], str]) -> None:
+    table = made_up.trials(n_per_cell=30)
+    page = in_the_book(ok.charts.trials_explorer(table))
+    found = scripts(page)
+    (name,) = set(found) - {"spec"}
+    assert re.fullmatch(r"odyssey-[0-9a-f]{12}", name)
+    assert page.count("data-odyssey-table=") == 1
+    columns = found[name]["columns"]
+    rows = {key: index for index, key in enumerate(columns["key"])}
+    assert len(rows) == len(table)
+    for trial in table[table["state"].eq("COMPLETE")].itertuples():
+        assert columns["test_metric"][rows[trial.key]] == pytest.approx(trial.test_metric, rel=1e-6)
+    again = scripts(in_the_book(ok.charts.trials_explorer(table)))
+    assert set(again) == set(found)
+    assert ok.charts.picture(ok.charts.trials_explorer(table), width=704, scale=1).startswith(b"\x89PNG")
+
+
+def test_in_the_book_no_text_can_end_the_script_that_holds_it(in_the_book: Callable[[Any], str]) -> None:
+    frame = pd.DataFrame({"x": [1], "words": ["</script><b>&"]})
+    chart = alt.Chart(frame).mark_text().encode(x="x:Q", text="words:N").properties(description='say "</div>"')
+    page = in_the_book(chart)
+    assert page.count("</script>") == 1
+    assert "</div>" not in page.removesuffix("</div>")
+    (rows,) = scripts(page)["spec"]["datasets"].values()
+    assert rows[0]["words"] == "</script><b>&"
+
+
+def test_outside_the_book_charts_are_widgets_without_a_network() -> None:
+    display.enable()
+    assert alt.renderers.active == "jupyter"
+    assert alt.renderers.options == {"offline": True}
+    assert alt.theme.active == "odyssey"
+
+
+def test_the_theme_is_one_and_complete() -> None:
+    config = theme.odyssey_theme()["config"]
+    assert config["axis"]["domain"] is False
+    assert config["axis"]["ticks"] is False
+    assert config["axisY"]["grid"] is True
+    assert config["axis"]["grid"] is False
+    assert config["font"].startswith("Inter Variable")
+    assert theme.HEIGHTS == (140, 220, 320)
+
+
+def test_decades_are_written_as_powers() -> None:
+    expression = theme.decades().to_dict()["labelExpr"]
+    assert "'-3':'10⁻³'" in expression
+    assert "'0':'10⁰'" in expression
+
+
+# ---- sentences ----------------------------------------------------------------------------------
+
+
+def test_the_interval_of_a_median_covers_it_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    hits = [
+        low <= 0.5 <= high for low, high in (ok.charts.sentences.median_interval(rng.random(20)) for _ in range(2000))
+    ]
+    assert 0.94 < np.mean(hits) < 0.975
+    assert ok.charts.sentences.median_interval([1.0, 2.0]) == (-math.inf, math.inf)
+
+
+def test_the_answer_of_first_light_is_computed(table: pd.DataFrame) -> None:
+    answer = ok.charts.sentences.first_light_answer(table)
+    decades = np.floor(np.log10(table["params_learning_rate"]))
+    medians = table["test_metric"].fillna(math.inf).groupby(decades).quantile(0.5, interpolation="lower")
+    for median, n in zip(medians, decades.value_counts().sort_index(), strict=True):
+        if median in (medians.min(), medians.max()):
+            assert f"{median:.3g} (95 % interval" in answer
+            assert f"n = {n})" in answer
+    assert "JSB Chorales" in answer
+
+
+def test_the_answer_changes_sides_with_the_data(table: pd.DataFrame) -> None:
+    effects = {name: float(place) for place, name in enumerate(palette.PAPER_ORDER)}
+    by_variant = table.assign(test_metric=10 + table["variant"].map(effects), state="COMPLETE")
+    assert ok.charts.sentences.first_light_answer(by_variant).startswith("The variant decides")
+    by_rate = table.assign(test_metric=10 - np.log10(table["params_learning_rate"]), state="COMPLETE")
+    assert ok.charts.sentences.first_light_answer(by_rate).startswith("The learning rate decides")
+
+
+def test_a_caption_names_study_rows_and_hash(table: pd.DataFrame, tmp_path: Any) -> None:
+    trials = ok.load_trials(made_up.write(tmp_path / "made-up", table))
+    text = ok.charts.caption("Low and flat in the middle.", trials)
+    assert text == f"Low and flat in the middle. Study made-up · 180 rows · {trials.hash}."
+    assert text._repr_html_().startswith('<p class="odyssey-caption">')
+    lines = ok.charts.colophon(trials)["version"]
+    assert trials.hash in lines["study made-up"]
+    assert lines["altair"] == alt.__version__
+
+
+def test_sentences_name_every_variant_once(table: pd.DataFrame) -> None:
+    comparison = ok.compare(table, top=0.25)
+    text = ok.charts.sentences.comparison_answer(comparison)
+    for name in comparison.to_frame()["variant"]:
+        assert len(re.findall(rf"\b{name}\b", text)) == 1
+    model = ok.fanova(table, space=ok.ODYSSEY_SPACE, pooled=True, n_trees=10, cap=61.0)
+    assert f"R² = {model.oob_r2_:.2f}" in ok.charts.sentences.importance_answer(model)
+    assert ok.charts.sentences.sizes_answer()._repr_markdown_().startswith("Four blocks")
