@@ -27,6 +27,7 @@ _PUBLIC = {
     "fetch_dataset": "data",
     "list_datasets": "data",
     "load_dataset": "data",
+    "LSTM": "engine",
     "Protocol": "training",
     "TrialResult": "training",
     "TrialSpec": "training",
@@ -56,10 +57,24 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name in _PUBLIC:
-        value = getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+        value = getattr(_module(name), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(f"{__name__}.{_PUBLIC[name]}")
+    except ModuleNotFoundError as error:
+        if error.name not in ("numba", "torch"):
+            raise
+        from odyssey_kit.errors import UsageError
+
+        raise UsageError(
+            f"ok.{name} trains networks and needs {error.name}, which is not installed here; "
+            'install the extra: pip install -e ".[train]" (the README names the smaller torch for Linux)'
+        ) from error
 
 
 def __dir__() -> list[str]:
@@ -79,6 +94,7 @@ if TYPE_CHECKING:
     from odyssey_kit.data import fetch_dataset as fetch_dataset
     from odyssey_kit.data import list_datasets as list_datasets
     from odyssey_kit.data import load_dataset as load_dataset
+    from odyssey_kit.engine import LSTM as LSTM
     from odyssey_kit.errors import DataError as DataError
     from odyssey_kit.errors import MissingDataError as MissingDataError
     from odyssey_kit.errors import OdysseyError as OdysseyError
