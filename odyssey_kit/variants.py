@@ -102,7 +102,7 @@ class LSTMVariant:
     """
 
     name: str
-    title: str = ""
+    title: str = dataclasses.field(default="", compare=False)
     input_gate: bool = True
     forget_gate: Literal["own", "coupled", "none"] = "own"
     output_gate: bool = True

@@ -193,20 +193,18 @@ class Visit:
     def panels(self, chart: Any) -> list[dict[str, Any]]:
         return chart.evaluate(_PANELS)
 
-    def has_brush(self, chart: Any) -> bool:
-        return any(panel["brush"] for panel in self.panels(chart))
+    def brushable(self, chart: Any) -> list[dict[str, Any]]:
+        return [panel for panel in self.panels(chart) if panel["brush"]]
 
-    def brush(self, chart: Any) -> bool:
-        """Draw a brush over the middle of the chart's panel; tell whether anything else on the chart changed.
+    def brush(self, chart: Any, panel: dict[str, Any]) -> bool:
+        """Draw a brush over the middle of a panel; tell whether anything else on the chart changed.
 
         What changes must lie in another panel; on a chart of one panel, beside the brush.
         """
-        panels = self.panels(chart)
-        panel = next(panel for panel in panels if panel["brush"])
         x, y, w, h = (panel[key] for key in "xywh")
         left, right, top, bottom = x + 0.25 * w, x + 0.6 * w, y + 0.25 * h, y + 0.75 * h
         aside: list[Box] = [(x - 3, y - 3, x + w + 3, y + h + 3)]
-        if len(panels) == 1:
+        if len(self.panels(chart)) == 1:
             aside = [(left - 5, 0, right + 5, 10_000), (0, top - 5, 10_000, bottom + 5)]
         before = self.pixels(chart, aside)
         canvas = chart.query_selector("canvas")
@@ -234,8 +232,10 @@ class Visit:
     def shown_by(self, widget: Any) -> str:
         return widget.evaluate(_SHOWN)
 
-    def press(self, chart: Any, label: str) -> None:
-        chart.query_selector(f"button:text-is('{label}')").click()
+    def reset(self, chart: Any) -> None:
+        chart.query_selector("button:text-is('Reset')").click()
+        self.wait_for_drawings()
+        self.settle()
 
     def toggle_theme(self) -> None:
         """Press the page's own button until light and dark have changed places."""

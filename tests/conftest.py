@@ -53,7 +53,7 @@ def built_book(book_extension: ModuleType) -> Path:
     with FileLock(BOOK / "_build" / ".lock"):
         if not book_extension.is_current(BOOK):
             _build_book()
-            assert book_extension.is_current(BOOK), "a build that succeeds is current"
+            assert book_extension.is_current(BOOK), "a file changed while the book was built, or no stamp was written"
     return BOOK / "_build" / "html"
 
 

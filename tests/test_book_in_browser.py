@@ -17,10 +17,9 @@ browser = pytest.importorskip("browser", reason="playwright is not installed: pi
 pytestmark = pytest.mark.browser
 
 
-def _pages() -> list[str]:
-    toc = BOOK / "_toc.yml"
-    text = toc.read_text(encoding="utf-8") if toc.is_file() else ""
-    return [*re.findall(r"^\s*-?\s*(?:root|file):\s*([\w/-]+)", text, re.MULTILINE), "search", "genindex"]
+def _chapters() -> list[str]:
+    text = (BOOK / "_toc.yml").read_text(encoding="utf-8")
+    return re.findall(r"^\s*-?\s*(?:root|file):\s*([\w/-]+)", text, re.MULTILINE)
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +32,7 @@ def addresses(built_book):
 # --- Each page ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", _pages())
+@pytest.mark.parametrize("page", [*_chapters(), "search", "genindex"])
 @pytest.mark.parametrize("mode", browser.MODES, ids=lambda mode: mode.name)
 @pytest.mark.parametrize("address", ["file", "http"])
 def test_page_opens_complete_without_a_network(chromium, addresses, address, mode, page):
@@ -49,24 +48,19 @@ def test_page_opens_complete_without_a_network(chromium, addresses, address, mod
 # --- What a reader does ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", _pages())
+@pytest.mark.parametrize("page", _chapters())
 def test_every_brush_and_slider_changes_what_is_shown(chromium, addresses, page):
     with browser.Visit(chromium, browser.DESKTOP) as visit:
         visit.open(f"{addresses['file']}/{page}.html")
         for number, chart in enumerate(visit.charts, start=1):
             start = visit.pixels(chart)
-            moved = False
             for slider in chart.query_selector_all("input[type=range]"):
-                moved = True
                 assert visit.slide(slider, lambda chart=chart: visit.pixels(chart)), f"chart {number}: dead slider"
-            if visit.has_brush(chart):
-                moved = True
-                assert visit.brush(chart), f"chart {number}: the brush changes nothing"
-            if moved:
-                assert visit.pixels(chart) != start
-                visit.press(chart, "Reset")
-                visit.wait_for_drawings()
-                visit.settle()
+                visit.reset(chart)
+                assert visit.pixels(chart) == start, f"chart {number}: not what it was after Reset"
+            for panel in visit.brushable(chart):
+                assert visit.brush(chart, panel), f"chart {number}: the brush at {panel} changes nothing"
+                visit.reset(chart)
                 assert visit.pixels(chart) == start, f"chart {number}: not what it was after Reset"
         for number, widget in enumerate(visit.page.query_selector_all(".odyssey-widget"), start=1):
             for slider in widget.query_selector_all("input[type=range]"):
@@ -77,16 +71,16 @@ def test_every_brush_and_slider_changes_what_is_shown(chromium, addresses, page)
 
 def test_the_book_has_a_brush_a_slider_and_formulas(chromium, addresses):
     found = {"brush": 0, "slider": 0, "formula": 0}
-    for page in _pages():
+    for page in _chapters():
         with browser.Visit(chromium, browser.DESKTOP) as visit:
             visit.open(f"{addresses['file']}/{page}.html")
-            found["brush"] += sum(visit.has_brush(chart) for chart in visit.charts)
+            found["brush"] += sum(len(visit.brushable(chart)) for chart in visit.charts)
             found["slider"] += len(visit.page.query_selector_all(f":is({browser.DRAWN}) input[type=range]"))
             found["formula"] += len(visit.page.query_selector_all("mjx-container"))
     assert all(found.values()), found
 
 
-@pytest.mark.parametrize("page", _pages())
+@pytest.mark.parametrize("page", _chapters())
 def test_the_theme_button_redraws_every_chart(chromium, addresses, page):
     with browser.Visit(chromium, browser.DESKTOP) as visit:
         visit.open(f"{addresses['file']}/{page}.html")
@@ -105,7 +99,7 @@ def test_the_theme_button_keeps_what_was_brushed(chromium, scratch):
     with browser.Visit(chromium, browser.DESKTOP) as visit:
         visit.open(scratch.write(chart=_spec(linked=True)))
         chart = visit.charts[0]
-        assert visit.brush(chart)
+        assert visit.brush(chart, visit.brushable(chart)[0])
         brushed = visit.pixels(chart)
         for theme in ("dark", "light"):
             visit.page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
@@ -118,7 +112,7 @@ def test_the_theme_button_keeps_what_was_brushed(chromium, scratch):
 @pytest.mark.parametrize("address", ["file", "http"])
 def test_data_saves_the_chart_s_table(chromium, addresses, address):
     saved = 0
-    for page in _pages():
+    for page in _chapters():
         with browser.Visit(chromium, browser.DESKTOP) as visit:
             visit.open(f"{addresses[address]}/{page}.html")
             for button in visit.page.query_selector_all(".odyssey-chart-tools button:text('Data')")[:1]:
@@ -226,10 +220,9 @@ def test_a_brush_or_a_slider_that_changes_nothing_is_caught(chromium, scratch, l
         chart = visit.charts[0]
         slider = chart.query_selector("input[type=range]")
         assert visit.slide(slider, lambda: visit.pixels(chart)) is linked
-        visit.press(chart, "Reset")
-        visit.wait_for_drawings()
-        assert visit.has_brush(chart)
-        assert visit.brush(chart) is linked
+        visit.reset(chart)
+        (panel,) = visit.brushable(chart)
+        assert visit.brush(chart, panel) is linked
 
 
 # --- Without a browser ------------------------------------------------------------------------------------------------

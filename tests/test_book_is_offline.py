@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import hashlib
 import json
 import re
@@ -71,7 +72,8 @@ def test_nothing_of_the_theme_is_left_that_a_reader_cannot_use(built_book):
 
 def test_vendored_files_are_the_ones_that_were_recorded():
     vendor = BOOK / "assets" / "vendor"
-    recorded = dict(reversed(line.split()) for line in (vendor / "SHA256SUMS").read_text().splitlines())
+    lines = (vendor / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    recorded = {name: digest for digest, name in map(str.split, lines)}
     present = {
         path.relative_to(vendor).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in vendor.rglob("*")
@@ -169,9 +171,15 @@ def test_tables_are_written_once_as_scripts_and_stale_ones_removed(book_extensio
     book_extension.write_tables(tmp_path, {"odyssey-0123456789ab": '{"x":[1,2]}'})
     (written,) = tmp_path.iterdir()
     assert written.name == "odyssey-0123456789ab.js"
-    name, body = re.search(r'\["(.+)"\] = (.+);', written.read_text(encoding="utf-8")).groups()
+    ((name, body),) = re.findall(r'\["(.+)"\] = (.+);', written.read_text(encoding="utf-8"))
     assert name == "odyssey-0123456789ab"
     assert json.loads(body) == {"x": [1, 2]}
+
+
+def test_the_examples_in_the_extension_run(book_extension):
+    outcome = doctest.testmod(book_extension, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert outcome.attempted
+    assert not outcome.failed
 
 
 def test_cells_run_in_the_interpreter_that_builds(book_extension, tmp_path):
@@ -211,14 +219,14 @@ HTML(f'<p>value {VALUE}</p><script type="application/json" data-odyssey-table="{
 """
 
 
-def _sphinx(book: Path) -> str:
+def _sphinx(book: Path, *, succeeds: bool = True) -> str:
     command = [sys.executable, "-m", "sphinx", "-W", "-b", "html", "-d", "_build/.doctrees", ".", "_build/html"]
     run = subprocess.run(command, cwd=book, capture_output=True, text=True)
-    assert run.returncode == 0, run.stdout + run.stderr
+    assert (run.returncode == 0) is succeeds, run.stdout + run.stderr
     return re.sub(r"\x1b\[[\d;]*m", "", run.stdout + run.stderr)
 
 
-def test_a_change_of_the_kit_executes_again_and_a_cached_execution_keeps_its_table(book_extension, project):
+def test_a_small_book_follows_the_kit_keeps_its_tables_and_its_failures(book_extension, project):
     book, html = project / "book", project / "book" / "_build" / "html"
     (book / "_ext" / "odyssey_book.py").write_text((BOOK / "_ext" / "odyssey_book.py").read_text(encoding="utf-8"))
     (book / "conf.py").write_text(CONFIGURATION, encoding="utf-8")
@@ -244,3 +252,7 @@ def test_a_change_of_the_kit_executes_again_and_a_cached_execution_keeps_its_tab
     assert "value 2" in (html / "index.html").read_text(encoding="utf-8")
     assert table(2).is_file()
     assert not table(1).exists()
+
+    (project / "odyssey_kit" / "__init__.py").write_text("VALUE = 'no number'\n", encoding="utf-8")
+    assert "Executing notebook failed" in _sphinx(book, succeeds=False)
+    assert "Executing notebook failed" in _sphinx(book, succeeds=False), "a second build must not pass in silence"

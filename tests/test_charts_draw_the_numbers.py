@@ -441,17 +441,33 @@ def test_the_answer_of_first_light_is_computed(table: pd.DataFrame) -> None:
     medians = table["test_metric"].fillna(math.inf).groupby(decades).quantile(0.5, interpolation="lower")
     for median, n in zip(medians, decades.value_counts().sort_index(), strict=True):
         if median in (medians.min(), medians.max()):
-            assert f"{median:.3g} (95 % interval" in answer
+            assert f"{median:#.3g} (95 % interval" in answer
             assert f"n = {n})" in answer
     assert "JSB Chorales" in answer
+
+
+def test_a_variant_that_diverges_is_named_in_the_answer(table: pd.DataFrame) -> None:
+    nig = table["variant"].eq("NIG")
+    lost = table.assign(state=table["state"].where(~nig, "DIVERGED"), test_metric=table["test_metric"].where(~nig))
+    for say in (ok.charts.sentences.first_light_answer, ok.charts.sentences.variants_at_best_rates_answer):
+        assert "NIG diverged" in say(lost)
+        assert "diverged" not in say(table[table["variant"].ne("FGR")])
+
+
+def test_a_number_and_its_sign_stay_on_one_line(table: pd.DataFrame) -> None:
+    shown = ok.charts.answer(ok.charts.sentences.first_light_answer(table))._repr_html_()
+    assert "95\u00a0% interval" in shown
+    assert "n\u00a0=\u00a0" in shown
 
 
 def test_the_answer_changes_sides_with_the_data(table: pd.DataFrame) -> None:
     effects = {name: float(place) for place, name in enumerate(palette.PAPER_ORDER)}
     by_variant = table.assign(test_metric=10 + table["variant"].map(effects), state="COMPLETE")
-    assert ok.charts.sentences.first_light_answer(by_variant).startswith("The variant decides")
+    assert ok.charts.sentences.first_light_answer(by_variant).startswith(
+        "The learning rate moves the loss no more than"
+    )
     by_rate = table.assign(test_metric=10 - np.log10(table["params_learning_rate"]), state="COMPLETE")
-    assert ok.charts.sentences.first_light_answer(by_rate).startswith("The learning rate decides")
+    assert ok.charts.sentences.first_light_answer(by_rate).startswith("The learning rate moves the loss more than")
 
 
 def test_a_caption_names_study_rows_and_hash(table: pd.DataFrame, tmp_path: Any) -> None:

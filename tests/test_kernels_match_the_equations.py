@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import odyssey_kit as ok
 from odyssey_kit.engine import equations
+from odyssey_kit.engine.epoch import pack_batch
 from odyssey_kit.engine.kernels import flags_of, sequence_backward, sequence_forward
-from odyssey_kit.engine.packing import pack
 from odyssey_kit.engine.parameters import Layout
 from odyssey_kit.variants import ACTIVATIONS, VARIANTS, LSTMVariant
 
@@ -58,29 +58,25 @@ class Case:
 
     def by_kernels(self):
         """Return the same from the packed kernels."""
-        frames = np.arange(self.offsets[-1])[:, None]
-        packed = pack(self.inputs, frames, self.offsets)
-        where = packed.targets[:, 0]  # frame of each packed row
-        order = packed.sequence[: packed.starts[1]]  # sequences, longest first
-        B, rows = len(order), len(where)
+        B, rows = len(self.lengths), int(self.offsets[-1])
+        order = np.arange(B)
+        starts, where, previous, reversal = (np.empty(size, np.int64) for size in (rows + 1, rows, rows, rows))
+        starts = starts[: pack_batch(self.offsets, order, starts, where, previous, reversal) + 1]
+        inputs = self.inputs[where]
         W, R, b, p, Rg, _, _ = self.layout.packed(self.theta).values()
-        A = packed.inputs @ W + b
+        A = inputs @ W + b
         C, Y = np.zeros((2, B + rows, R.shape[0]), A.dtype)
         C[:B], Y[:B] = self.c0[order], self.y0[order]
         S, D, dp, dC = np.zeros_like(C[:rows]), np.zeros_like(A), np.zeros_like(p), np.zeros_like(C[:B])
         flags = flags_of(self.cell, self.gradient)
-        sequence_forward(flags, packed.starts, A, R, p, Rg, C, Y, S)
-        sequence_backward(flags, packed.starts, A, R, p, Rg, C, S, self.error[where].copy(), D, dp, dC)
+        sequence_forward(flags, starts, A, R, p, Rg, C, Y, S)
+        sequence_backward(flags, starts, A, R, p, Rg, C, S, self.error[where].copy(), D, dp, dC)
 
-        step = np.searchsorted(packed.starts, np.arange(rows), side="right") - 1
-        previous = np.where(
-            step == 0, np.arange(rows), B + packed.starts[step - 1] + np.arange(rows) - packed.starts[step]
-        )
         gradient = np.zeros_like(self.theta)
         into = self.layout.packed(gradient)
-        into["W"][:], into["R"][:], into["b"][:], into["p"][:] = packed.inputs.T @ D, Y[previous].T @ D, D.sum(0), dp
+        into["W"][:], into["R"][:], into["b"][:], into["p"][:] = inputs.T @ D, Y[previous].T @ D, D.sum(0), dp
         if self.cell.gate_recurrence:
-            later, H = step > 0, R.shape[0]
+            later, H = np.arange(rows) >= B, R.shape[0]
             into["Rg"][:] = A[previous[later] - B, H : 4 * H].T @ D[later, H : 4 * H]
         gradients = dict(self.layout.weights(gradient))
         outputs, gradients["inputs"], gradients["c0"] = (

@@ -12,7 +12,7 @@ import torch
 import odyssey_kit as ok
 from odyssey_kit.data import SequenceDataset, Split
 from odyssey_kit.engine import equations
-from odyssey_kit.engine.network import Network
+from odyssey_kit.engine.network import Network, sequences
 from odyssey_kit.engine.parameters import Layout
 from odyssey_kit.training.metrics import NextStepEvaluation
 from odyssey_kit.training.trial import canonical_json
@@ -65,16 +65,14 @@ def loss_of(layout, theta, inputs, targets):
 def test_two_epochs_equal_autograd_and_torchs_own_optimiser(music, name, nesterov):
     layout = Layout(variant=ok.variant(name), input_size=KEYS, hidden_size=7, output_size=KEYS)
     start = 0.3 * np.random.default_rng(5).standard_normal(layout.parameter_count)
-    network = Network(layout, start, longest=9)
     split, order = music.train, np.array([2, 0, 3, 1])
     inputs, targets = split.inputs.astype(float), split.targets.astype(float)
+    network = Network(layout, start, sequences(inputs, targets, split.offsets, dtype="float64"))
 
     theta = torch.tensor(layout.spread(start), requires_grad=True)
     optimiser = torch.optim.SGD([theta], lr=RATE, momentum=MOMENTUM, nesterov=nesterov)
     for _ in range(2):
-        record = network.train_epoch(
-            inputs, targets, split.offsets, order, learning_rate=RATE, momentum=MOMENTUM, nesterov=nesterov
-        )
+        record = network.train_epoch(order, learning_rate=RATE, momentum=MOMENTUM, nesterov=nesterov)
         total = 0.0
         for s in order:
             rows = slice(split.offsets[s], split.offsets[s + 1])
@@ -95,10 +93,10 @@ def test_the_update_is_that_of_the_authors_engine_step_by_step(music):
     # Nesterov as the Odyssey's engine wrote it: v *= m; w += v; g at w; step = rate g; v -= step; w -= step.
     layout = Layout(variant=ok.variant("V"), input_size=KEYS, hidden_size=3, output_size=KEYS)
     start = 0.3 * np.random.default_rng(6).standard_normal(layout.parameter_count)
-    network, split = Network(layout, start, longest=9), music.train
+    split, order = music.train, np.array([0, 1, 2, 3])
     inputs, targets = split.inputs.astype(float), split.targets.astype(float)
-    order = np.array([0, 1, 2, 3])
-    network.train_epoch(inputs, targets, split.offsets, order, learning_rate=RATE, momentum=MOMENTUM)
+    network = Network(layout, start, sequences(inputs, targets, split.offsets, dtype="float64"))
+    network.train_epoch(order, learning_rate=RATE, momentum=MOMENTUM)
     w, v = torch.tensor(layout.spread(start)), torch.zeros(layout.size, dtype=torch.float64)
     for s in order:
         rows = slice(split.offsets[s], split.offsets[s + 1])
@@ -112,16 +110,9 @@ def test_the_update_is_that_of_the_authors_engine_step_by_step(music):
 def test_clipping_bounds_every_element_of_the_gradient(music):
     layout = Layout(variant=ok.variant("V"), input_size=KEYS, hidden_size=3, output_size=KEYS)
     start = np.zeros(layout.parameter_count)
-    network, split = Network(layout, start, longest=9), music.train
-    network.train_epoch(
-        split.inputs.astype(float),
-        split.targets.astype(float),
-        split.offsets,
-        np.array([2]),
-        learning_rate=1.0,
-        momentum=0.0,
-        clip=1e-3,
-    )
+    split = music.train
+    network = Network(layout, start, sequences(split.inputs, split.targets, split.offsets, dtype="float64"))
+    network.train_epoch(np.array([2]), learning_rate=1.0, momentum=0.0, clip=1e-3)
     assert np.abs(network.theta).max() == pytest.approx(1e-3)
 
 
@@ -157,7 +148,8 @@ def test_rescaling_multiplies_the_rate_by_one_minus_momentum(music):
 def test_three_conventions_of_the_negative_log_likelihood(music):
     layout = Layout(variant=ok.variant("V"), input_size=KEYS, hidden_size=5, output_size=KEYS)
     theta = 0.5 * np.random.default_rng(7).standard_normal(layout.parameter_count)
-    network, split = Network(layout, theta, longest=9), music.test
+    split = music.test
+    network = Network(layout, theta, sequences(split.inputs, split.targets, split.offsets, dtype="float64"))
     evaluation = NextStepEvaluation(split, np.dtype(np.float64))
 
     sums, silent_sums, lengths = [], [], []

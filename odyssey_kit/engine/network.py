@@ -5,18 +5,22 @@ May import the engine's other modules.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from odyssey_kit.engine.epoch import train_epoch
-from odyssey_kit.engine.kernels import flags_of, sequence_forward
-from odyssey_kit.engine.losses import bernoulli_losses
-from odyssey_kit.engine.packing import Packed, pack
+from odyssey_kit.engine import decoding
+from odyssey_kit.engine.ctc import check_labels
+from odyssey_kit.engine.epoch import LOSSES, Sequences, Settings, pack_batch, run_forward, sequence_loss, train_epoch
+from odyssey_kit.engine.kernels import flags_of
 from odyssey_kit.engine.parameters import Layout, aligned_zeros
+from odyssey_kit.errors import UsageError
 from odyssey_kit.variants import ODYSSEY_VARIANTS
 
-__all__ = ["EpochRecord", "Network", "compile_kernels"]
+__all__ = ["Batch", "EpochRecord", "Network", "compile_kernels", "sequences"]
+
+_LABELLED = ("ctc", "clstm-ctc")
 
 
 class EpochRecord(NamedTuple):
@@ -28,10 +32,66 @@ class EpochRecord(NamedTuple):
     max_abs_output: float
     gradient_norm_mean: float
     gradient_norm_max: float
+    saturated_gates: float
+
+
+def sequences(
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    offsets: np.ndarray,
+    *,
+    label_offsets: np.ndarray | None = None,
+    dtype: str | np.dtype = "float32",
+) -> Sequences:
+    """Return sequences as the kernels take them.
+
+    Parameters
+    ----------
+    inputs : ndarray
+        (frames, features).
+    targets : ndarray
+        Real, (frames, outputs); or integer labels, one a frame, or with label_offsets a string a sequence.
+    offsets, label_offsets : ndarray
+        (sequences + 1,) where each sequence begins.
+    dtype : str or dtype
+        Of inputs and real targets.
+    """
+    offsets = np.ascontiguousarray(offsets, np.int64)
+    real = targets.ndim == 2
+    labels = np.empty(0, np.int64) if real else np.ascontiguousarray(targets, np.int64)
+    if label_offsets is None:
+        label_offsets = np.zeros_like(offsets) if real else offsets
+    values = targets if real else np.empty((0, 0))
+    return Sequences(
+        np.ascontiguousarray(inputs, dtype),
+        np.ascontiguousarray(values, dtype),
+        labels,
+        offsets,
+        np.ascontiguousarray(label_offsets, np.int64),
+    )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences packed once, to be evaluated many times."""
+
+    data: Sequences
+    inputs: np.ndarray
+    starts: np.ndarray
+    frames: np.ndarray
+    reversal: np.ndarray
+
+    @classmethod
+    def of(cls, data: Sequences) -> Batch:
+        """Pack all sequences."""
+        count, rows = len(data.offsets) - 1, int(data.offsets[-1])
+        starts, frames, previous, reversal = np.empty((4, rows + 1), np.int64)
+        steps = pack_batch(data.offsets, np.arange(count), starts, frames[:rows], previous[:rows], reversal[:rows])
+        return cls(data, data.inputs[frames[:rows]], starts[: steps + 1].copy(), frames[:rows], reversal[:rows])
 
 
 class Network:
-    """An LSTM layer and an output layer of independent Bernoullis, trained one sequence at a time.
+    """An LSTM layer, of one direction or two, and an output layer, trained by mini-batches.
 
     Parameters
     ----------
@@ -39,85 +99,154 @@ class Network:
         Sizes and variant.
     parameters : ndarray
         (layout.parameter_count,) initial parameters in the layout's order, float32 or float64.
-    longest : int
-        Time steps of the longest training sequence.
+    data : Sequences
+        The training sequences; noise may be added to their inputs epoch by epoch.
+    loss : str
+        One of `odyssey_kit.engine.epoch.LOSSES`.
+    batch_size : int
+        Sequences an update.
     gradient : {"full", "carousel"}
         See `odyssey_kit.engine.equations.lstm`.
+
+    Raises
+    ------
+    UsageError
+        If the loss is unknown, labels are no classes, or a string of labels cannot fit its sequence.
     """
 
-    def __init__(self, layout: Layout, parameters: np.ndarray, *, longest: int, gradient: str = "full") -> None:
-        self.layout = layout
+    def __init__(
+        self,
+        layout: Layout,
+        parameters: np.ndarray,
+        data: Sequences,
+        *,
+        loss: str = "bernoulli",
+        batch_size: int = 1,
+        gradient: str = "full",
+    ) -> None:
+        if loss not in LOSSES:
+            raise UsageError(f"loss is {loss!r}, expected one of {', '.join(LOSSES)}")
+        if loss in _LABELLED:
+            check_labels(data.labels, data.label_offsets, data.offsets if loss == "ctc" else None, layout.output_size)
+        self.layout, self.loss, self.data = layout, LOSSES.index(loss), data
         self.flags = flags_of(layout.variant, gradient)
         self.theta = layout.spread(parameters)
         self.velocity = aligned_zeros(layout.size, self.theta.dtype)
         self._gradient = aligned_zeros(layout.size, self.theta.dtype)
-        columns, hidden = layout.shapes["R"][1], layout.hidden_size
-        sizes = {
-            "A": (longest, columns),
-            "D": (longest, columns),
-            "C": (longest + 1, hidden),
-            "Y": (longest + 1, hidden),
-            "S": (longest, hidden),
-            "dY": (longest, hidden),
-            "X": (longest, layout.output_size),
-            "dC": (1, hidden),
-        }
-        self._work = (
-            *(aligned_zeros(shape, self.theta.dtype) for shape in sizes.values()),
-            np.arange(longest + 1, dtype=np.int64),
-        )
+        self._batch_size = min(batch_size, len(data.offsets) - 1)
+        lengths = np.sort(np.diff(data.offsets))
+        self._room = self._room_for(self._batch_size, int(lengths[-self._batch_size :].sum()))
 
-    def _packed(self, vector: np.ndarray) -> tuple[np.ndarray, ...]:
-        return tuple(self.layout.packed(vector).values())
+    def _room_for(self, batch: int, rows: int) -> tuple[tuple[tuple[np.ndarray, ...], ...], np.ndarray, np.ndarray]:
+        """Return working room of each direction, and of the output layer, for so many packed rows."""
+        columns, H = self.layout.shapes["R"][1], self.layout.hidden_size
+        shapes = (
+            (rows, columns),
+            (rows, columns),
+            (batch + rows, H),
+            (batch + rows, H),
+            (rows, H),
+            (rows, H),
+            (batch, H),
+        )
+        directions, dtype = len(self.layout.suffixes), self.theta.dtype
+        works = tuple(tuple(aligned_zeros(shape, dtype) for shape in shapes) for _ in range(directions))
+        hidden = aligned_zeros((rows if directions == 2 else 0, 2 * H), dtype)
+        return works, aligned_zeros((rows, self.layout.output_size), dtype), hidden
+
+    def _output(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        packed = self.layout.packed(vector)
+        return packed["V"], packed["d"]
 
     def train_epoch(
         self,
-        inputs: np.ndarray,
-        targets: np.ndarray,
-        offsets: np.ndarray,
         order: np.ndarray,
         *,
         learning_rate: float,
         momentum: float,
+        inputs: np.ndarray | None = None,
         nesterov: bool = True,
         clip: float = 0.0,
-        mean: bool = False,
+        mean_over_time: bool = False,
+        mean_over_batch: bool = False,
     ) -> EpochRecord:
-        """Train on every sequence once; rate and momentum are used as they are given here."""
+        """Train on the sequences in that order; rate and momentum are used as they are given here.
+
+        Parameters
+        ----------
+        inputs : ndarray, optional
+            The training inputs of this epoch, with noise.
+        """
         number = self.theta.dtype.type
-        settings = (number(learning_rate), number(momentum), nesterov, number(clip), mean)
-        loss, updates, cell, output, norm_sum, norm_max = train_epoch(
-            self.flags,
-            self.theta,
-            self.velocity,
-            self._gradient,
-            self._packed(self.theta),
-            self._packed(self._gradient),
-            inputs,
-            targets,
-            offsets,
-            order,
-            settings,
-            self._work,
+        settings = Settings(
+            number(learning_rate),
+            number(momentum),
+            number(clip),
+            nesterov,
+            mean_over_time,
+            mean_over_batch,
+            self.loss,
+            self._batch_size,
         )
-        return EpochRecord(loss, updates, float(cell), float(output), norm_sum / max(updates, 1), norm_max)
+        loss, updates, cell, output, norm_sum, norm_max, saturated = train_epoch(
+            self.flags,
+            (self.theta, self.velocity, self._gradient),
+            self.layout.layers(self.theta),
+            self.layout.layers(self._gradient),
+            self._output(self.theta),
+            self._output(self._gradient),
+            self.data if inputs is None else self.data._replace(inputs=inputs),
+            np.ascontiguousarray(order, np.int64),
+            settings,
+            *self._room,
+        )
+        return EpochRecord(loss, updates, float(cell), float(output), norm_sum / max(updates, 1), norm_max, saturated)
 
-    def sequence_losses(self, packed: Packed) -> np.ndarray:
-        """Return each sequence's summed negative log-likelihood in nats, (sequences,)."""
-        W, R, b, p, Rg, V, d = self._packed(self.theta)
-        batch, rows = int(packed.starts[1]), len(packed.inputs)
-        C = np.zeros((batch + rows, self.layout.hidden_size), self.theta.dtype)
-        Y, S = np.zeros_like(C), np.empty_like(C[:rows])
+    def net_inputs(self, batch: Batch) -> np.ndarray:
+        """Return the output layer's net inputs of every frame, (frames, outputs), in the data's order."""
+        works, X, hidden = self._room_for(int(batch.starts[1]), len(batch.frames))
+        mirrored = batch.inputs[batch.reversal] if len(works) == 2 else batch.inputs
         with np.errstate(over="ignore", invalid="ignore"):  # a diverged network is a result
-            A = aligned_zeros((rows, W.shape[1]), W.dtype)
-            np.matmul(packed.inputs, W, out=A)
-            A += b
-            sequence_forward(self.flags, packed.starts, A, R, p, Rg, C, Y, S)
-            losses = np.empty(rows)
-            bernoulli_losses(Y[batch:] @ V + d, packed.targets, losses)
-        return np.bincount(packed.sequence, losses, minlength=batch)
+            _, logits = run_forward(
+                self.flags,
+                batch.starts,
+                batch.inputs,
+                mirrored,
+                batch.reversal,
+                self.layout.layers(self.theta),
+                self._output(self.theta),
+                works,
+                X,
+                hidden,
+            )
+        unpacked = np.empty_like(logits)
+        unpacked[batch.frames] = logits
+        return unpacked
 
-    def weights(self) -> dict[str, Any]:
+    def sequence_losses(self, batch: Batch) -> np.ndarray:
+        """Return each sequence's loss, summed over its frames, (sequences,)."""
+        X, data = self.net_inputs(batch), batch.data
+        losses = np.empty(len(data.offsets) - 1)
+        for s in range(len(losses)):
+            frames = slice(data.offsets[s], data.offsets[s + 1])
+            labels = data.labels[data.label_offsets[s] : data.label_offsets[s + 1]]
+            losses[s] = sequence_loss(self.loss, X[frames], data.targets[frames], labels, 1.0)
+        return losses
+
+    def label_error_rate(self, batch: Batch, *, peaks: bool = False) -> float:
+        """Return the edit distance of decoded to true labels, as a share of the true labels.
+
+        Parameters
+        ----------
+        peaks : bool
+            Decode as clstm does instead of by the best path.
+        """
+        data = batch.data
+        X = self.net_inputs(batch)
+        errors = decoding.label_errors(X, data.offsets, data.labels, data.label_offsets, peaks)
+        return errors / max(len(data.labels), 1)
+
+    def weights(self) -> dict[str, np.ndarray]:
         """Return the papers' weights by name, copied."""
         return {name: np.array(view) for name, view in self.layout.weights(self.theta).items()}
 
@@ -125,7 +254,8 @@ class Network:
 def compile_kernels(dtype: str = "float32") -> None:
     """Compile every kernel of a trial, or load it from the cache, by training one tiny network."""
     layout = Layout(variant=ODYSSEY_VARIANTS["V"], input_size=1, hidden_size=1, output_size=1)
-    network = Network(layout, np.zeros(layout.parameter_count, dtype), longest=2)
-    frames, offsets = np.zeros((2, 1), dtype), np.array([0, 2])
-    network.train_epoch(frames, frames, offsets, np.array([0]), learning_rate=0.0, momentum=0.0)
-    network.sequence_losses(pack(frames, frames, offsets))
+    frames = np.zeros((2, 1), dtype)
+    data = sequences(frames, frames, np.array([0, 2]), dtype=dtype)
+    network = Network(layout, np.zeros(layout.parameter_count, dtype), data)
+    network.train_epoch(np.array([0]), learning_rate=0.0, momentum=0.0)
+    network.sequence_losses(Batch.of(data))

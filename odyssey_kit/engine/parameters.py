@@ -51,13 +51,15 @@ class Layout:
         The cell.
     input_size, hidden_size, output_size : int
         M, N and K. With ``output_size=0`` there is no output layer.
+    bidirectional : bool
+        A second set of the layer's arrays, named with ``_reverse`` at the end.
 
     Notes
     -----
     The order is W (M, G·N), R (N, G·N), b (G·N), p (P, N), Rg (3N, 3N), V (N, K), d (K), for G
     blocks in the order z, i, f, o, and P peephole vectors in the order i, f, o; Rg leads from the
-    gates i, f, o at t-1 to those at t; V and d are the output layer. Blocks that the variant lacks
-    take no room. The columns of W, R and b are filled up to whole cache lines.
+    gates i, f, o at t-1 to those at t; V and d are the output layer, V (2N, K) over two directions.
+    Blocks that the variant lacks take no room. The columns of W, R and b are filled up to whole cache lines.
 
     Examples
     --------
@@ -76,6 +78,12 @@ class Layout:
     input_size: int
     hidden_size: int
     output_size: int = 0
+    bidirectional: bool = False
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What the names of each direction's arrays end in."""
+        return ("", "_reverse")[: 1 + self.bidirectional]
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -83,15 +91,15 @@ class Layout:
         n = self.hidden_size
         columns = _whole_lines(len(self.variant.blocks) * n)
         gates = 3 * n if self.variant.gate_recurrence else 0
-        return {
+        layer = {
             "W": (self.input_size, columns),
             "R": (n, columns),
             "b": (columns,),
             "p": (len(self.variant.peephole_gates), n),
             "Rg": (gates, gates),
-            "V": (n, self.output_size),
-            "d": (self.output_size,),
         }
+        layers = {name + suffix: shape for suffix in self.suffixes for name, shape in layer.items()}
+        return {**layers, "V": (len(self.suffixes) * n, self.output_size), "d": (self.output_size,)}
 
     @cached_property
     def starts(self) -> dict[str, int]:
@@ -111,7 +119,10 @@ class Layout:
     def parameter_count(self) -> int:
         """Number of trainable parameters."""
         return self.variant.parameter_count(
-            input_size=self.input_size, hidden_size=self.hidden_size, output_size=self.output_size
+            input_size=self.input_size,
+            hidden_size=self.hidden_size,
+            output_size=self.output_size,
+            bidirectional=self.bidirectional,
         )
 
     def spread(self, parameters: np.ndarray) -> np.ndarray:
@@ -119,7 +130,7 @@ class Layout:
         vector = aligned_zeros(self.size, parameters.dtype)
         columns, position = len(self.variant.blocks) * self.hidden_size, 0
         for name, array in self.packed(vector).items():
-            view = array[..., :columns] if name in ("W", "R", "b") else array
+            view = array[..., :columns] if name[0] in "WRb" and name[:2] != "Rg" else array
             view[...] = parameters[position : position + view.size].reshape(view.shape)
             position += view.size
         return vector
@@ -141,12 +152,20 @@ class Layout:
         n, cell, packed = self.hidden_size, self.variant, self.packed(vector)
         blocks = {k: slice(j * n, (j + 1) * n) for j, k in enumerate(cell.blocks)}
         gates = {k: slice(j * n, (j + 1) * n) for j, k in enumerate(cell.gates)}
-        named = {f"W_{k}": packed["W"][:, s].T for k, s in blocks.items()}
-        named |= {f"R_{k}": packed["R"][:, s].T for k, s in blocks.items()}
-        named |= {f"b_{k}": packed["b"][s] for k, s in blocks.items()}
-        named |= {f"p_{k}": packed["p"][j] for j, k in enumerate(cell.peephole_gates)}
-        if cell.gate_recurrence:
-            named |= {f"R_{a}{b}": packed["Rg"][gates[a], gates[b]].T for a in gates for b in gates}
+        named: dict[str, Any] = {}
+        for end in self.suffixes:
+            W, R, b, p, Rg = (packed[name + end] for name in ("W", "R", "b", "p", "Rg"))
+            named |= {f"W_{k}{end}": W[:, s].T for k, s in blocks.items()}
+            named |= {f"R_{k}{end}": R[:, s].T for k, s in blocks.items()}
+            named |= {f"b_{k}{end}": b[s] for k, s in blocks.items()}
+            named |= {f"p_{k}{end}": p[j] for j, k in enumerate(cell.peephole_gates)}
+            if cell.gate_recurrence:
+                named |= {f"R_{k}{m}{end}": Rg[gates[k], gates[m]].T for k in gates for m in gates}
         if self.output_size:
             named |= {"W_output": packed["V"].T, "b_output": packed["d"]}
         return named
+
+    def layers(self, vector: Any) -> tuple[tuple[Any, ...], ...]:
+        """Return (W, R, b, p, Rg) of each direction, as views of a flat vector."""
+        packed = self.packed(vector)
+        return tuple(tuple(packed[name + end] for name in ("W", "R", "b", "p", "Rg")) for end in self.suffixes)

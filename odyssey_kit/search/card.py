@@ -16,6 +16,17 @@ def _distinct(trials: pd.DataFrame, column: str) -> list[str]:
     return sorted(set(trials[column]) - {""})
 
 
+def _when(trials: pd.DataFrame) -> str:
+    times = _distinct(trials, "finished_at")
+    return f"Finished between {times[0]} and {times[-1]}." if times else "When they finished was not recorded."
+
+
+def _sizes(trials: pd.DataFrame) -> str:
+    sizes = trials.groupby(["task", "variant"]).size()
+    each = f"{sizes.min()} to {sizes.max()} trials" if sizes.min() < sizes.max() else f"{sizes.min()} trials each"
+    return f"{len(sizes)} cells (task × variant) of {each}"
+
+
 def _versions(trials: pd.DataFrame) -> str:
     sets = [json.loads(text) for text in _distinct(trials, "versions")]
     return "; ".join(", ".join(f"{name} {version}" for name, version in found.items()) for found in sets)
@@ -25,18 +36,14 @@ def card(study: StudySpec, description: dict[str, Any], trials: pd.DataFrame) ->
     """Return the card as Markdown."""
     counts, protocol = description["counts"], study.protocol
     done = counts["complete"] + counts["diverged"] + counts["failed"]
-    cells = trials.groupby(["task", "variant"]).size()
     facts = {
         "name": study.name,
         "title": study.title or "A study made by hand.",
         "partial": "" if done == counts["planned"] else f" **Partial: {done} of {counts['planned']} planned trials.**",
         **counts,
-        "first": trials["finished_at"].min(),
-        "last": trials["finished_at"].max(),
+        "when": _when(trials),
         "rows": len(trials),
-        "cells": len(cells),
-        "fewest": cells.min(),
-        "most": cells.max(),
+        "cells": _sizes(trials),
         "tasks": ", ".join(study.tasks),
         "data": ", ".join(_distinct(trials, "data_sha256")),
         "variants": ", ".join(cell.name for cell in study.variants),
@@ -64,12 +71,12 @@ _CARD = """# {name}
 
 Run by `odyssey run {name}` and written by `odyssey export {name}`; no row was edited, dropped or
 drawn again. {complete} trials complete, {diverged} diverged (a result, kept as a row), {failed} failed.
-Finished between {first} and {last}.
+{when}
 
 ## Structure
 
 - `trials.parquet`: one row a trial ({rows}). What each column means stands in the file's metadata and
-  in `odyssey_kit.analysis.describe_columns()`. {cells} cells (task × variant) of {fewest} to {most} trials.
+  in `odyssey_kit.analysis.describe_columns()`. {cells}.
 - `curves.parquet`: one row an epoch.
 - `study.json`: the study as data, counts, and the SHA-256 of both tables.
 

@@ -10,14 +10,15 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from odyssey_kit.errors import UsageError
 from odyssey_kit.training import TrialResult, TrialSpec, run_trial
 
-__all__ = ["Serial", "local_slot", "parse_executor", "train_one"]
+__all__ = ["LocalSlot", "Serial", "describe_failure", "local_slot", "parse_executor", "train_one"]
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -53,13 +54,37 @@ class Serial(Executor):
         return future
 
 
-def local_slot() -> ProcessPoolExecutor:
+@contextmanager
+def _interrupt_held_back() -> Iterator[None]:
+    """Keep Ctrl-C from a process that is started meanwhile: it inherits what is held back here, for good."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class LocalSlot(ProcessPoolExecutor):
+    """One spawned worker process, started by the first thing that is submitted."""
+
+    def __init__(self) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        super().__init__(max_workers=1, mp_context=spawn, initializer=_prepare_worker)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Hand a call to the worker."""
+        with _interrupt_held_back():
+            return super().submit(fn, *args, **kwargs)
+
+
+def local_slot() -> LocalSlot:
     """Return an executor of one spawned, single-threaded worker process."""
     for name in _THREAD_VARIABLES:
         os.environ.setdefault(name, "1")  # read by a worker's libraries when they load
-    return ProcessPoolExecutor(
-        max_workers=1, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_worker
-    )
+    return LocalSlot()
 
 
 def parse_executor(text: str) -> list[Callable[[], Executor]]:

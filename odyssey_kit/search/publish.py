@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from odyssey_kit.analysis.schema import typed, write_table
 from odyssey_kit.analysis.trials import load_trials
 from odyssey_kit.errors import StudyError
 from odyssey_kit.search.card import card
-from odyssey_kit.search.store import Store
+from odyssey_kit.search.store import Store, check_same_study
 from odyssey_kit.search.study import StudySpec
 from odyssey_kit.training import EpochRow, TrialResult, TrialSpec, canonical_json
 
@@ -42,9 +42,10 @@ _PROVENANCE = ("engine", "commit", "versions", "machine", "data_sha256", "finish
 
 
 def published_folder(name: str, results: Path | None = None) -> Path:
-    """Return where a study is published: ``$ODYSSEY_RESULTS`` or the checkout's results_cache/."""
-    checkout = Path(__file__).resolve().parents[2] / "results_cache"
-    return Path(results or os.environ.get("ODYSSEY_RESULTS") or checkout) / name
+    """Return where a study is published: ``$ODYSSEY_RESULTS``, results_cache/ of the checkout, or else here."""
+    checkout = Path(__file__).resolve().parents[2]
+    usual = (checkout if (checkout / "pyproject.toml").exists() else Path()) / "results_cache"
+    return Path(results or os.environ.get("ODYSSEY_RESULTS") or usual) / name
 
 
 def _row(spec: TrialSpec, result: TrialResult) -> dict[str, Any]:
@@ -87,44 +88,64 @@ def _write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def _refuse_loss(folder: Path, store: Store, states: Mapping[str, str]) -> None:
+    """Refuse to publish over trials that the store does not hold; a table that is damaged is replaced."""
+    try:
+        published = pd.read_parquet(folder / "trials.parquet", columns=["key"])["key"]
+    except (OSError, ValueError):
+        return
+    lost = set(published) - states.keys()
+    if lost:
+        raise StudyError(
+            f"{folder} holds {len(lost)} trials that {store.path} does not; nothing was published. Take them up with "
+            f"`odyssey run {folder.name} --limit 0`, or move them away if they are of another study of that name."
+        )
+
+
 def export(study: StudySpec, store: Store, folder: Path | None = None) -> Path:
     """Publish everything that the store holds; the same store gives the same bytes.
 
     Raises
     ------
     StudyError
-        If the store holds no trial.
+        If the store holds no trial or another study, or the folder trials that the store does not hold.
     """
     folder = folder or published_folder(study.name)
-    trials, curves = _frames(store.results()) if store.states() else (pd.DataFrame(), pd.DataFrame())
-    if trials.empty:
-        raise StudyError(f"{store.path} holds no finished trial yet; nothing was published.")
+    stored, states = check_same_study(store, study), store.states()
+    if stored is None or not states:
+        raise StudyError(
+            f"{store.path} holds no finished trial yet; nothing was published. Next: odyssey run {study.name}"
+        )
+    _refuse_loss(folder, store, states)
+    study = replace(study, n_trials=max(study.n_trials, stored.n_trials))
+    trials, curves = _frames(store.results())
     folder.mkdir(parents=True, exist_ok=True)
     sha256 = {
         "trials.parquet": write_table(trials, folder / "trials.parquet", "trials"),
         "curves.parquet": write_table(curves, folder / "curves.parquet", "curves"),
     }
-    states = Counter(trials["state"])
+    counts = Counter(trials["state"])
     description = {
         "schema": SCHEMA,
         "study": study.to_dict(),
         "counts": {
             "planned": len(study.plan()),
-            "complete": states["COMPLETE"],
-            "diverged": states["DIVERGED"],
-            "failed": states["FAILED"],
+            "complete": counts["COMPLETE"],
+            "diverged": counts["DIVERGED"],
+            "failed": counts["FAILED"],
         },
         "sha256": sha256,
         "machines": sorted(set(trials["machine"]) - {""}),
     }
-    # The tables are in place before the description that vouches for them.
-    _write_text(folder / "study.json", json.dumps(description, indent=1, sort_keys=True) + "\n")
+    # The tables are in place before the description that vouches for them. Its keys are not sorted: the
+    # order of the space is the order in which it is drawn.
+    _write_text(folder / "study.json", json.dumps(description, indent=1) + "\n")
     _write_text(folder / "CARD.md", card(study, description, trials))
     return folder
 
 
 def _result(row: dict[str, Any], curve: list[dict[str, Any]]) -> TrialResult:
-    best = row["best_epoch"]
+    best, provenance = row["best_epoch"], {name: row[name] for name in _PROVENANCE}
     return TrialResult(
         key=row["key"],
         state=row["state"],
@@ -134,13 +155,19 @@ def _result(row: dict[str, Any], curve: list[dict[str, Any]]) -> TrialResult:
         curve=tuple(EpochRow(**epoch) for epoch in curve),
         n_parameters=row["n_parameters"],
         seconds=row["seconds"],
-        provenance={name: row[name] for name in _PROVENANCE},
+        provenance=provenance if any(provenance.values()) else {},
         error=row["error"],
     )
 
 
 def published_results(folder: Path) -> list[tuple[TrialSpec, TrialResult]]:
-    """Read published trials back as specs and results; an absent folder holds none."""
+    """Read published trials back as specs and results; an absent folder holds none.
+
+    Raises
+    ------
+    StudyError
+        If the tables are damaged, or not those of a study that was run here.
+    """
     if not (folder / "trials.parquet").exists():
         return []
     published = load_trials(folder)
@@ -149,4 +176,12 @@ def published_results(folder: Path) -> list[tuple[TrialSpec, TrialResult]]:
         for epoch in published.curves.sort_values(["key", "epoch"]).to_dict("records"):
             curves.setdefault(str(epoch.pop("key")), []).append({str(k): v for k, v in epoch.items()})
     rows = [{str(k): v for k, v in row.items()} for row in published.frame.to_dict("records")]
-    return [(TrialSpec.from_dict(json.loads(row["spec"])), _result(row, curves.get(row["key"], []))) for row in rows]
+    try:
+        return [
+            (TrialSpec.from_dict(json.loads(row["spec"])), _result(row, curves.get(row["key"], []))) for row in rows
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise StudyError(
+            f"{folder}: its trials cannot be taken up ({type(error).__name__}: {error}); expected what "
+            "`odyssey export` of this version wrote. Move the folder away, or set ODYSSEY_RESULTS to another one."
+        ) from error

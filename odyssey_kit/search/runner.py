@@ -7,26 +7,29 @@ no disk. May import the rest of `search`, `training` and `errors`.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm.auto import tqdm
 
 from odyssey_kit.data import load_dataset
 from odyssey_kit.engine.compiled import is_compiled
 from odyssey_kit.engine.network import compile_kernels
-from odyssey_kit.errors import OdysseyError
+from odyssey_kit.errors import OdysseyError, StudyError
 from odyssey_kit.search.executors import describe_failure, parse_executor, train_one
 from odyssey_kit.search.publish import export, published_folder, published_results
 from odyssey_kit.search.store import Store, open_for_writing
 from odyssey_kit.search.study import StudySpec
 from odyssey_kit.training import TrialResult, TrialSpec
+from odyssey_kit.training.provenance import provenance
 
 __all__ = ["RunSummary", "run_study"]
 
@@ -53,21 +56,36 @@ class RunSummary:
         )
 
 
+class _Log:
+    """Standard error without going back in a line: each state of the bar is a line of its own."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            sys.stderr.write(text.strip() + "\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 class _Progress:
     """A bar on standard error: in a terminal or notebook a bar, in a log a line a minute."""
 
-    def __init__(self, planned: list[TrialSpec], states: dict[str, str], shown: bool) -> None:
-        self.counts = Counter(states[spec.key] for spec in planned if spec.key in states)
-        terminal = sys.stderr.isatty()
-        self.bar = tqdm(
-            total=len(planned),
-            initial=sum(self.counts.values()),
-            unit="trial",
-            disable=not shown,
-            mininterval=0.2 if terminal else 60.0,
-            dynamic_ncols=terminal,
-        )
+    def __init__(self, planned: int, states: Iterable[str], shown: bool) -> None:
+        self.counts = Counter(states)
+        lively = sys.stderr.isatty() or "ipykernel" in sys.modules
+        looks = {"mininterval": 0.2, "dynamic_ncols": True} if lively else {"mininterval": 60.0, "file": _Log()}
+        self.bar = tqdm(total=planned, initial=sum(self.counts.values()), unit="trial", disable=not shown, **looks)
         self._postfix()
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def say(self, text: str) -> None:
+        if not self.bar.disable:
+            self.bar.write(text, file=sys.stderr)
 
     def _postfix(self) -> None:
         self.bar.set_postfix(diverged=self.counts["DIVERGED"], failed=self.counts["FAILED"], refresh=False)
@@ -79,35 +97,64 @@ class _Progress:
 
 
 class _Slots:
-    """The executors, what each is busy with, and what waits."""
+    """The executors, what each is busy with, and what to do when one ends."""
 
     def __init__(self, makers: list[Callable[[], Executor]], work: Callable[[TrialSpec], TrialResult]) -> None:
         self.work = work
         self.makers = makers
+        self._others = set(multiprocessing.active_children())
         self.executors = [make() for make in makers]
         self.busy: dict[Future[TrialResult], tuple[int, TrialSpec, int]] = {}
 
-    def submit(self, slot: int, spec: TrialSpec, attempt: int) -> None:
-        self.busy[self.executors[slot].submit(self.work, spec)] = (slot, spec, attempt)
+    def prepare(self, preparation: Callable[[], Any] | None) -> None:
+        """Start all workers, and let one of them prepare what all of them will load."""
+        try:
+            for started in [executor.submit(os.getpid) for executor in self.executors]:
+                started.result()
+            if preparation is not None:
+                self.executors[0].submit(preparation).result()
+        except BrokenProcessPool as error:
+            raise StudyError(
+                "a worker process ended before its first trial, and what it wrote above says why; nothing was run. "
+                'A script must call run_study under `if __name__ == "__main__":`, for a worker imports it.'
+            ) from error
 
-    def warm(self, preparation: Callable[[], None]) -> None:
-        """Let one worker prepare what all of them will load, before the others start."""
-        self.executors[0].submit(preparation).result()
+    def submit(self, slot: int, spec: TrialSpec, attempt: int) -> None:
+        try:
+            future = self.executors[slot].submit(self.work, spec)
+        except BrokenProcessPool:  # the worker ended while it had nothing to do
+            self.renew(slot)
+            future = self.executors[slot].submit(self.work, spec)
+        self.busy[future] = (slot, spec, attempt)
 
     def renew(self, slot: int) -> None:
         self.executors[slot].shutdown(wait=False, cancel_futures=True)
         self.executors[slot] = self.makers[slot]()
 
+    def finished(self) -> list[tuple[TrialSpec, TrialResult]]:
+        """Return what has come in and was not taken yet."""
+        return [
+            (spec, future.result())
+            for future, (_, spec, _) in self.busy.items()
+            if future.done() and not future.cancelled() and future.exception() is None
+        ]
+
     def close(self, *, at_once: bool) -> None:
-        for executor in self.executors:
-            executor.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children() if at_once else ():
+        """End the workers; at once, without waiting for what they do."""
+        for child in set(multiprocessing.active_children()) - self._others if at_once else ():
             child.terminate()
+        for executor in self.executors:
+            executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _failed(spec: TrialSpec, error: BaseException, attempts: int) -> TrialResult:
+    times = "once" if attempts == 1 else f"{attempts} times; the last"
     return TrialResult(
-        key=spec.key, state="FAILED", metric="", error=f"failed {attempts} times; the last:\n{describe_failure(error)}"
+        key=spec.key,
+        state="FAILED",
+        metric="",
+        provenance=provenance(engine="", data_sha256=""),
+        error=f"failed {times}:\n{describe_failure(error)}",
     )
 
 
@@ -122,7 +169,7 @@ def _run_pending(
             spec, attempt = waiting.pop()
             slots.submit(free.pop(0), spec, attempt)
         for future in wait(slots.busy, return_when=FIRST_COMPLETED).done:
-            slot, spec, attempt = slots.busy.pop(future)
+            slot, spec, attempt = slots.busy[future]
             error = future.exception()
             if isinstance(error, BrokenProcessPool):
                 slots.renew(slot)
@@ -134,6 +181,7 @@ def _run_pending(
                 waiting.append((spec, attempt + 1))
             else:
                 store(spec, _failed(spec, error, attempt))
+            del slots.busy[future]  # not before it is stored: see what `_work_through` does in the end
             free.append(slot)
 
 
@@ -174,72 +222,74 @@ def run_study(
     -------
     RunSummary
         Interrupted by Ctrl-C, its ``interrupted`` is True; every finished trial is stored.
+
+    Raises
+    ------
+    OdysseyError
+        If the store cannot be used, or data are missing. Every finished trial is stored then, too.
     """
     makers = parse_executor(executor)
     plan = study.plan()
     keys = {spec.key for spec in plan}
+    folder = published_folder(study.name, results)
     with open_for_writing(study, path) as store:
-        for spec, result in published_results(published_folder(study.name, results)):
+        for spec, result in published_results(folder):
             if spec.key in keys:
                 store.add(spec, result)
         states = store.states()
         pending = [spec for spec in plan if spec.key not in states][:limit]
-        shown = _Progress(plan, states, progress)
-        interrupted = _work_through(
-            study,
-            store,
-            makers,
-            pending,
-            shown,
-            work,
-            max_attempts=max_attempts,
-            export_every=export_every,
-            results=results,
-        )
-        shown.bar.close()
+        if work is train_one and pending:
+            for task in study.tasks:
+                load_dataset(task)  # fetched and verified once, before any worker needs it
+        interrupted = False
+        if pending:
+            with _Progress(len(plan), (states[key] for key in keys if key in states), progress) as shown:
+                keep = _keeper(study, store, shown, folder, export_every)
+                interrupted = _work_through(_Slots(makers[: len(pending)], work), pending, max_attempts, keep, shown)
         counts = Counter(state for key, state in store.states().items() if key in keys)
     return RunSummary(len(plan), counts["COMPLETE"], counts["DIVERGED"], counts["FAILED"], interrupted)
 
 
-def _work_through(
-    study: StudySpec,
-    store: Store,
-    makers: list[Callable[[], Executor]],
-    pending: list[TrialSpec],
-    shown: _Progress,
-    work: Callable[[TrialSpec], TrialResult],
-    *,
-    max_attempts: int,
-    export_every: float | None,
-    results: Path | None,
-) -> bool:
-    """Run the pending trials and store each; return whether Ctrl-C ended it."""
-    if not pending:
-        return False
-    trains = work is train_one
-    for task in study.tasks if trains else ():
-        load_dataset(task)  # fetched and verified once, before any worker needs it
+def _keeper(
+    study: StudySpec, store: Store, shown: _Progress, folder: Path, export_every: float | None
+) -> Callable[[TrialSpec, TrialResult], None]:
+    """Return what is done with each result: stored, shown, and now and then published."""
     exported = time.monotonic()
 
     def keep(spec: TrialSpec, result: TrialResult) -> None:
         nonlocal exported
-        store.add(spec, result)
-        shown.add(result.state)
+        if store.add(spec, result):
+            shown.add(result.state)
         if export_every is not None and time.monotonic() - exported > export_every:
-            export(study, store, published_folder(study.name, results))
+            export(study, store, folder)
             exported = time.monotonic()
 
-    slots = _Slots(makers[: len(pending)], work)
-    finished = False
+    return keep
+
+
+def _work_through(
+    slots: _Slots,
+    pending: list[TrialSpec],
+    max_attempts: int,
+    keep: Callable[[TrialSpec, TrialResult], None],
+    shown: _Progress,
+) -> bool:
+    """Run the pending trials and keep each; return whether Ctrl-C ended it."""
+    ended = False
     try:
-        if trains:
-            if not is_compiled():
-                shown.bar.write("compiling the kernels, once: about half a minute", file=sys.stderr)
-            slots.warm(compile_kernels)
+        trains = slots.work is train_one
+        if trains and not is_compiled():
+            shown.say("compiling the kernels, once: about half a minute")
+        slots.prepare(compile_kernels if trains else None)
         _run_pending(slots, pending, max_attempts=max_attempts, store=keep)
-        finished = True
+        ended = True
     except KeyboardInterrupt:
         return True
     finally:
-        slots.close(at_once=not finished)
+        # Whatever ended it: what had come in by then is kept, and what was being written is written again.
+        try:
+            for spec, result in slots.finished():
+                keep(spec, result)
+        finally:
+            slots.close(at_once=not ended)
     return False

@@ -25,7 +25,7 @@ def study_status(study: StudySpec, path: Path | None = None, results: Path | Non
     path = path or store_path(study.name)
     known = {spec.key: result for spec, result in published_results(published_folder(study.name, results))}
     if path.exists():
-        with open_for_reading(path) as store:
+        with open_for_reading(path, study) as store:
             known |= {spec.key: result for spec, result in store.results()}
     cells = [cell.name for cell in study.variants]
     rows = []

@@ -6,8 +6,9 @@ May import `variants`, `space`, `errors` and `training`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ __all__ = ["BLOCK", "StudySpec"]
 
 # Draws of a cell that are run before the next draws of any cell, so that a partial study is balanced.
 BLOCK = 10
+
+# A study's name is that of a file and of a folder, too.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +72,9 @@ class StudySpec:
     def __post_init__(self) -> None:
         names = [cell.name for cell in self.variants]
         for wrong, message in (
-            (not self.name or any(c in self.name for c in "/\\ \t\n"), "expected a name without blanks or slashes"),
+            (not _NAME.fullmatch(self.name), "expected a name of letters, digits, and . _ + - inside it"),
             (not self.tasks, "expected at least one task"),
+            (len(set(self.tasks)) < len(self.tasks), f"tasks must differ, got {', '.join(self.tasks)}"),
             (not names, "expected at least one variant"),
             (len(set(names)) < len(names), f"variants must have different names, got {', '.join(names)}"),
             (self.n_trials < 1, f"n_trials is {self.n_trials}, expected at least 1"),
@@ -132,13 +137,29 @@ class StudySpec:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> StudySpec:
-        """Read a study back from plain data."""
-        return cls(
-            **{
-                **data,
-                "tasks": tuple(data["tasks"]),
-                "variants": tuple(LSTMVariant(**cell) for cell in data["variants"]),
-                "space": SearchSpace.from_dict(data["space"]),
-                "protocol": Protocol.from_dict(data["protocol"]),
-            }
-        )
+        """Read a study back from plain data; what is left out takes its default.
+
+        Raises
+        ------
+        UsageError
+            If a setting is unknown, or one that has no default is missing.
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = [name for name in data if name not in known]
+        if unknown:
+            raise UsageError(f"study: unknown setting {', '.join(unknown)}; known: {', '.join(known)}")
+        read: Mapping[str, Callable[[Any], Any]] = {
+            "tasks": tuple,
+            "variants": lambda cells: tuple(LSTMVariant(**cell) for cell in cells),
+            "space": SearchSpace.from_dict,
+            "protocol": Protocol.from_dict,
+        }
+        try:
+            settings: dict[str, Any] = {name: read.get(name, _as_it_is)(value) for name, value in data.items()}
+            return cls(**settings)
+        except (AttributeError, TypeError) as error:
+            raise UsageError(f"study {data.get('name')!r}: {error}") from error
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

@@ -6,12 +6,12 @@ log-likelihood over frames and pieces, nor whether the first frame counts. May i
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 
-from odyssey_kit.engine.network import Network
-from odyssey_kit.engine.packing import Packed, pack
+from odyssey_kit.engine.network import Batch, Network, sequences
 
 __all__ = ["NLL_PER_FRAME", "NextStepEvaluation", "SplitArrays"]
 
@@ -45,28 +45,28 @@ class NextStepEvaluation:
         self._offsets = split.offsets
         self._frames = int(split.offsets[-1])
         self._lengths = np.diff(split.offsets)
-        self._packed = pack(split.inputs.astype(dtype), split.targets.astype(dtype), split.offsets)
+        self._batch = Batch.of(sequences(split.inputs, split.targets, split.offsets, dtype=dtype))
         self._split = split
         self._dtype = dtype
 
     def pooled(self, network: Network) -> float:
         """Return the pooled mean."""
-        return float(network.sequence_losses(self._packed).sum() / self._frames)
+        return float(network.sequence_losses(self._batch).sum() / self._frames)
 
     def conventions(self, network: Network) -> dict[str, float]:
         """Return the other two conventions."""
-        sequence_means = network.sequence_losses(self._packed) / self._lengths
+        sequence_means = network.sequence_losses(self._batch) / self._lengths
         silent = self._with_silence()
         return {
             "nll_sequence_mean": float(sequence_means.mean()),
-            "nll_from_silence": float(network.sequence_losses(silent).sum() / len(silent.inputs)),
+            "nll_from_silence": float(network.sequence_losses(silent).sum() / len(silent.frames)),
         }
 
-    def _with_silence(self) -> Packed:
+    def _with_silence(self) -> Batch:
         split, inputs, targets = self._split, [], []
-        silence = np.zeros((1, split.inputs.shape[1]), self._dtype)
-        for start, stop in zip(split.offsets[:-1], split.offsets[1:], strict=True):
+        silence = np.zeros((1, split.inputs.shape[1]))
+        for start, stop in pairwise(split.offsets):
             inputs += [silence, split.inputs[start:stop]]
             targets += [split.inputs[start : start + 1], split.targets[start:stop]]
         offsets = split.offsets + np.arange(len(split.offsets))
-        return pack(np.concatenate(inputs, dtype=self._dtype), np.concatenate(targets, dtype=self._dtype), offsets)
+        return Batch.of(sequences(np.concatenate(inputs), np.concatenate(targets), offsets, dtype=self._dtype))

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from odyssey_kit.data import SequenceDataset, load_dataset
-from odyssey_kit.engine.network import Network
+from odyssey_kit.engine.network import Network, sequences
 from odyssey_kit.engine.parameters import Layout
 from odyssey_kit.errors import UsageError
 from odyssey_kit.training.metrics import NLL_PER_FRAME, NextStepEvaluation
@@ -64,11 +64,8 @@ class _Trial:
             output_size=dataset.output_size,
         )
         parameters = self.streams.weights.standard_normal(layout.parameter_count) * spec.protocol.initial_weight_std
-        longest = int(np.diff(dataset.train.offsets).max())
-        self.network = Network(layout, parameters.astype(dtype), longest=longest, gradient=spec.protocol.gradient)
-        self.inputs = dataset.train.inputs.astype(dtype)
-        self.targets = dataset.train.targets.astype(dtype)
-        self.offsets = np.asarray(dataset.train.offsets, dtype=np.int64)
+        self.data = sequences(dataset.train.inputs, dataset.train.targets, dataset.train.offsets, dtype=dtype)
+        self.network = Network(layout, parameters.astype(dtype), self.data, gradient=spec.protocol.gradient)
         self.valid = NextStepEvaluation(dataset.valid, dtype)
         self.test = NextStepEvaluation(dataset.test, dtype)
         self.best: np.ndarray | None = None
@@ -79,29 +76,27 @@ class _Trial:
         """Return this epoch's inputs: every value has fresh Gaussian noise, drawn at once in float32."""
         std = self.spec.params["input_noise_std"]
         if std == 0:
-            return self.inputs
-        noise = self.streams.noise.standard_normal(self.inputs.shape, dtype=np.float32)
+            return self.data.inputs
+        noise = self.streams.noise.standard_normal(self.data.inputs.shape, dtype=np.float32)
         noise *= np.float32(std)
-        return self.inputs + noise
+        return self.data.inputs + noise
 
     def epoch(self) -> EpochRow:
         """Train one epoch, evaluate, and return its row; a loss that is not finite stays in the row."""
         params, protocol = self.spec.params, self.protocol
         scale = 1.0 - params["momentum"] if protocol.lr_mode == "rescaled" else 1.0
+        sequence_count, frames = len(self.data.offsets) - 1, int(self.data.offsets[-1])
         record = self.network.train_epoch(
-            self.noisy_inputs(),
-            self.targets,
-            self.offsets,
-            self.streams.order.permutation(len(self.offsets) - 1),
+            self.streams.order.permutation(sequence_count),
+            inputs=self.noisy_inputs(),
             learning_rate=params["learning_rate"] * scale,
             momentum=params["momentum"],
             nesterov=protocol.momentum_type == "nesterov",
             clip=protocol.clip,
-            mean=protocol.loss_reduction == "mean",
+            mean_over_time=protocol.loss_reduction == "mean",
         )
-        sequences, frames = len(self.offsets) - 1, int(self.offsets[-1])
         # Reported in nats a frame where the loss is a sum over time, so that it compares with the metrics.
-        train_loss = record.loss / (frames if protocol.loss_reduction == "sum" else sequences)
+        train_loss = record.loss / (frames if protocol.loss_reduction == "sum" else sequence_count)
         finite = math.isfinite(train_loss)
         previous = self.curve[-1].updates if self.curve else 0
         return EpochRow(

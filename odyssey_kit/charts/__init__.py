@@ -1,0 +1,40 @@
+"""Charts: one theme, and one public function a figure: a tidy frame in, an Altair chart out.
+
+Importing this package enables the theme and the way charts are shown; `enable` does so again. May
+import `errors`, `variants`, `space` and `analysis`; needs neither torch nor any data set.
+"""
+
+from __future__ import annotations
+
+from odyssey_kit.charts import palette, sentences
+from odyssey_kit.charts.cells import CellEquations, cell_equations, variant_sizes
+from odyssey_kit.charts.comparison import comparison_chart
+from odyssey_kit.charts.curves import training_curves
+from odyssey_kit.charts.display import enable, picture, resolved
+from odyssey_kit.charts.explorer import trials_explorer
+from odyssey_kit.charts.importance import importance_bars, marginals
+from odyssey_kit.charts.sentences import answer, caption, colophon
+from odyssey_kit.charts.trials import learning_rate_basin, variant_boxes
+
+__all__ = [
+    "CellEquations",
+    "answer",
+    "caption",
+    "cell_equations",
+    "colophon",
+    "comparison_chart",
+    "enable",
+    "importance_bars",
+    "learning_rate_basin",
+    "marginals",
+    "palette",
+    "picture",
+    "resolved",
+    "sentences",
+    "training_curves",
+    "trials_explorer",
+    "variant_boxes",
+    "variant_sizes",
+]
+
+enable()

@@ -1,0 +1,155 @@
+"""Figures of a functional ANOVA: shares of the variance, and the curves behind them.
+
+May import the other modules of `charts`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from odyssey_kit.charts import _frames as frames
+from odyssey_kit.charts.palette import INK, PUBLISHED, tint
+from odyssey_kit.charts.theme import HEIGHTS, PERCENT, decades, narrow
+
+__all__ = ["importance_bars", "marginals"]
+
+
+def importance_bars(importances: Any) -> alt.LayerChart:
+    """Draw the share of the variance that each hyperparameter explains, and the rest.
+
+    Parameters
+    ----------
+    importances : FunctionalANOVA or pandas.DataFrame
+        Columns ``parameters`` and ``share``, as `FunctionalANOVA.importances` returns;
+        ``sd_over_trees``, ``oob_r2`` and ``n_trials`` go into tooltip and description.
+
+    Returns
+    -------
+    altair.LayerChart
+    """
+    table = importances if isinstance(importances, pd.DataFrame) else importances.importances()
+    known = ["parameters", "share", "sd_over_trees", "oob_r2", "n_trials"]
+    table = table.loc[:, [name for name in known if name in table.columns]]
+    table = table.assign(
+        effect=[_effect_words(str(name)) for name in table["parameters"]],
+        words=[f"{100 * share:.2g} %" if share >= 0.01 else "below 1 %" for share in table["share"]],
+        kind=["rest" if name == "rest" else "effect" for name in table["parameters"]],
+    )
+    fit = f", out-of-bag R² {table['oob_r2'].iloc[0]:.2f}" if "oob_r2" in table else ""
+    top = table[table["kind"].eq("effect")].iloc[0]
+    finding = f"The {top['effect']} explains {top['words']} of the variance{_count(table)}{fit}."
+    order = list(table["effect"])
+    y = alt.Y("effect:N", sort=order, title=None, axis=alt.Axis(grid=False, labelLimit=150))
+    ticks = alt.Axis(grid=True, labelExpr=PERCENT, values=[0, 0.25, 0.5, 0.75, 1], title=f"share of the variance{fit}")
+    x = alt.X("share:Q", scale=alt.Scale(domain=[0, 1.18], nice=False), axis=ticks)
+    base = alt.Chart(table).encode(y=y)
+    colours = alt.Scale(domain=["effect", "rest"], range=[INK.light, PUBLISHED.light])
+    tips = [alt.Tooltip("effect:N", title="effect"), alt.Tooltip("share:Q", title="share", format=".3f")]
+    if "sd_over_trees" in table:
+        tips.append(alt.Tooltip("sd_over_trees:Q", title="spread over trees", format=".3f"))
+    bars = base.mark_bar(size=12).encode(x=x, color=alt.Color("kind:N", scale=colours, legend=None), tooltip=tips)
+    words = base.mark_text(align="left", dx=6).encode(x="share:Q", text="words:N")
+    height = max(HEIGHTS[0], 24 * len(table))
+    return frames.layered(bars, words).properties(width="container", height=height, description=finding)
+
+
+def marginals(model: Any, *, words: str = "test loss, nats a frame", n_points: int = 60) -> alt.ConcatChart:
+    """Draw the mean loss as a function of each hyperparameter, averaged over all values of the others.
+
+    Parameters
+    ----------
+    model : FunctionalANOVA or pandas.DataFrame
+        A fitted model, or columns ``parameter``, ``value``, ``mean``, ``spread_low``,
+        ``spread_high``, as its `marginal` returns, one below the other.
+    words : str
+        The target in words and units.
+    n_points : int
+        Points of each curve, if a model is given.
+
+    Returns
+    -------
+    altair.ConcatChart
+        A panel for each hyperparameter, on a common value axis; the band is one standard deviation
+        over trees, which is no confidence interval.
+    """
+    if isinstance(model, pd.DataFrame):
+        table = model
+    else:
+        effects = [name for name in model.importances()["parameters"] if name in model.parameters_]
+        table = pd.concat([model.marginal(name, n_points=n_points) for name in effects], ignore_index=True)
+    value = frames.value_axis(pd.concat([table["spread_low"], table["spread_high"]]), words)
+    names = list(table["parameter"].unique())
+    panels = [
+        _marginal(table[table["parameter"].eq(name)], name, value, first=k % 2 == 0) for k, name in enumerate(names)
+    ]
+    reach = table.groupby("parameter", sort=False)["mean"].agg(["min", "max"])
+    sentences = [f"{_effect_words(str(name))} {low:.3g} to {high:.3g}" for name, low, high in reach.itertuples()]
+    return alt.concat(*panels, columns=2, spacing={"row": 24, "column": 28}).properties(
+        description=f"Range of the mean {words}, along each hyperparameter: {'; '.join(sentences)}.",
+        usermeta=narrow(280),
+    )
+
+
+def _marginal(table: pd.DataFrame, name: str, value: frames.ValueAxis, *, first: bool) -> alt.LayerChart:
+    numbers = pd.api.types.is_numeric_dtype(table["value"])
+    shown = table.loc[:, ["parameter", "value", "mean", "spread_low", "spread_high"]].assign(at=table["value"])
+    if name == "momentum":
+        shown["at"] = 1.0 - shown["value"]
+    x = _parameter_axis(name, shown) if numbers else alt.X("at:N", title=_effect_words(name))
+    y = alt.Y("mean:Q", scale=value.scale(), axis=value.axis())
+    tips = [
+        alt.Tooltip("value", title=_effect_words(name), format=".3~g" if numbers else alt.Undefined),
+        alt.Tooltip("mean:Q", title="mean", format=".4g"),
+        alt.Tooltip("spread_low:Q", title="minus one sd over trees", format=".4g"),
+        alt.Tooltip("spread_high:Q", title="plus one sd over trees", format=".4g"),
+    ]
+    base = alt.Chart(shown).encode(x=x, tooltip=tips)
+    band = base.mark_area(color=tint(INK).light).encode(
+        y=alt.Y("spread_low:Q", scale=value.scale()), y2="spread_high:Q"
+    )
+    line = base.mark_line(color=INK.light).encode(y=y)
+    return frames.layered(band, line).properties(width=290, height=HEIGHTS[0])
+
+
+def _parameter_axis(name: str, shown: pd.DataFrame) -> alt.X:
+    """Return the axis in the coordinate in which the hyperparameter was drawn, evenly as far as can be told."""
+    low, high = float(shown["at"].min()), float(shown["at"].max())
+    # A hair's breadth beyond a decade would hide its label.
+    ends = [float(f"{end:.9g}") for end in (low, high)]
+    if name == "momentum":
+        axis = alt.Axis(
+            values=[1, 0.3, 0.1, 0.03, 0.01],
+            labelExpr="format(1 - datum.value, '.2~f')",
+            title="momentum, log scale of its distance from 1",
+            titleAnchor="end",
+            titleAlign="left",
+        )
+        return alt.X("at:Q", scale=alt.Scale(type="log", nice=False, reverse=True, domain=ends), axis=axis)
+    if low > 0 and high / low >= 1000:
+        return alt.X(
+            "at:Q",
+            scale=alt.Scale(type="log", nice=False, domain=ends),
+            axis=decades(title=f"{_effect_words(name)}, log scale"),
+        )
+    if low > 0 and high / low >= 8:
+        ticks = [
+            digit * 10.0**power for power in range(-6, 7) for digit in (1, 2, 5) if low <= digit * 10.0**power <= high
+        ]
+        axis = alt.Axis(values=ticks, format="~r", title=f"{_effect_words(name)}, log scale")
+        return alt.X("at:Q", scale=alt.Scale(type="log", nice=False), axis=axis)
+    axis = alt.Axis(tickCount=5, title=_effect_words(name))
+    return alt.X("at:Q", scale=alt.Scale(nice=False, zero=False), axis=axis)
+
+
+def _effect_words(name: str) -> str:
+    if name == "rest":
+        return "all interactions"
+    short = {**frames.HYPERPARAMETERS, "input_noise_std": "input noise"}
+    return " × ".join(short.get(part, part.replace("_", " ")) for part in name.split(" × "))
+
+
+def _count(table: pd.DataFrame) -> str:
+    return f" of {int(table['n_trials'].iloc[0])} trials" if "n_trials" in table else ""

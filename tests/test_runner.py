@@ -1,0 +1,528 @@
+"""A run may be killed, interrupted, starved or lied to: what was finished is kept, once, and the next run goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+import odyssey_kit as ok
+
+pytest.importorskip("numba", reason="a study needs the extra [train]")
+
+import fake_work
+
+from odyssey_kit.search import export, open_for_reading, published_results, runner
+from odyssey_kit.search.executors import LocalSlot, Serial, parse_executor
+from odyssey_kit.search.store import Store
+
+STUDY = fake_work.study()
+PLAN = STUDY.plan()
+EXPECTED = {spec.key: fake_work.quick(spec).to_dict() for spec in PLAN}
+
+only_posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+
+
+@dataclass
+class Place:
+    """Where a test's store, results and log lie."""
+
+    folder: Path
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "runs" / "fake.sqlite"
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    def run(self, study: ok.StudySpec = STUDY, **settings) -> runner.RunSummary:
+        settings = {"executor": "serial", "progress": False, "work": fake_work.steady, **settings}
+        return ok.run_study(study, path=self.store, results=self.results, **settings)
+
+    def held(self) -> dict[str, dict]:
+        with open_for_reading(self.store) as store:
+            return {spec.key: result.to_dict() for spec, result in store.results()}
+
+    def begun(self) -> list[str]:
+        """Return the keys of the trials that were begun, in that order."""
+        return [line.split()[0] for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Place:
+    monkeypatch.setenv("FAKE_WORK_LOG", str(tmp_path / "log"))
+    return Place(tmp_path)
+
+
+def environment() -> dict[str, str]:
+    """Return an environment in which another process finds this package and the fake work."""
+    folders = Path(fake_work.__file__).parent, Path(ok.__file__).parents[1]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
+
+
+# ---- the plan is run, once -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("executor", ["serial", "local:2"])
+def test_all_that_is_planned_is_run_and_only_once(place, executor):
+    assert place.run(executor=executor) == runner.RunSummary(planned=10, complete=8, diverged=2, failed=0)
+    assert place.held() == EXPECTED
+    assert Counter(place.begun()) == Counter(list(EXPECTED))
+    assert place.run(executor=executor).done == 10
+    assert len(place.begun()) == 10, "nothing is run again"
+
+
+def test_a_run_goes_on_where_the_last_one_stopped(place):
+    for done in (3, 6, 9, 10, 10):
+        summary = place.run(limit=3)
+        assert (summary.done, summary.planned) == (done, 10)
+    assert place.begun() == [spec.key for spec in PLAN], "in the order of the plan"
+    assert place.held() == EXPECTED
+
+
+def test_a_limit_of_nothing_runs_nothing(place):
+    assert place.run(limit=0).done == 0
+    assert not place.begun()
+
+
+def test_more_draws_of_the_same_study_go_on_too(place):
+    place.run()
+    assert place.run(replace(STUDY, n_trials=7)).done == 14
+    assert len(place.begun()) == 14
+
+
+def test_the_order_in_which_trials_come_in_changes_nothing(place, monkeypatch):
+    shuffled = random.Random(3).sample(PLAN, len(PLAN))
+    monkeypatch.setattr(ok.StudySpec, "plan", lambda self: shuffled)
+    place.run()
+    assert place.begun() == [spec.key for spec in shuffled]
+    assert place.held() == EXPECTED
+
+
+def test_the_summary_reads_as_a_sentence(place):
+    assert str(place.run()) == "10 of 10 trials done: 8 complete, 2 diverged, 0 failed"
+
+
+@pytest.mark.parametrize("text", ["", "local:0", "local:-1", "local:x", "serial:2", "dask:tcp://there:8786"])
+def test_an_executor_that_does_not_exist_is_refused_before_anything_else(place, text):
+    with pytest.raises(ok.UsageError, match=f"executor is '{text}', expected serial, local or local:N"):
+        place.run(executor=text)
+    assert not place.store.exists()
+
+
+def test_local_means_one_slot_a_core():
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert parse_executor("local") == parse_executor(f"local:{cores}")
+    assert parse_executor("serial") == [Serial]
+
+
+# ---- published trials count -----------------------------------------------------------------
+
+
+def test_published_trials_count_as_finished_after_the_store_was_deleted(place):
+    place.run(limit=7)
+    with open_for_reading(place.store) as store:
+        export(STUDY, store, place.results / STUDY.name)
+    for file in place.store.parent.iterdir():
+        file.unlink()
+    assert place.run(limit=0).done == 7
+    assert place.run().done == 10
+    assert Counter(place.begun()) == Counter(list(EXPECTED)), "none was run twice"
+    assert place.held() == EXPECTED
+
+
+def test_published_trials_of_another_study_do_not_count(place):
+    place.run(replace(STUDY, seed=1))
+    with open_for_reading(place.store) as store:
+        export(replace(STUDY, seed=1), store, place.results / STUDY.name)
+    place.store.unlink()
+    assert place.run().done == 10
+    assert place.held() == EXPECTED
+
+
+def test_what_is_there_is_published_now_and_then(place):
+    place.run(limit=4, export_every=0)
+    published = published_results(place.results / STUDY.name)
+    assert {spec.key for spec, _ in published} == place.held().keys()
+
+
+# ---- trials that fail -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("executor", "attempts"), [("serial", 1), ("serial", 3), ("local:2", 2)])
+def test_a_trial_that_raises_is_tried_again_and_then_failed_with_its_traceback(place, executor, attempts):
+    summary = place.run(work=fake_work.raises_at_two, executor=executor, max_attempts=attempts)
+    assert (summary.complete, summary.diverged, summary.failed) == (6, 2, 2)
+    held, tries = place.held(), Counter(place.begun())
+    for spec in PLAN:
+        assert tries[spec.key] == (attempts if spec.index == 2 else 1)
+        if spec.index == 2:
+            failed = held[spec.key]
+            assert failed["state"] == "FAILED"
+            assert f"ZeroDivisionError: made up for {spec.variant.name}" in failed["error"]
+            assert "in raises_at_two" in failed["error"], "the traceback leads to the line"
+            assert failed["error"].startswith(
+                "failed once:" if attempts == 1 else f"failed {attempts} times; the last:"
+            )
+            assert failed["provenance"]["versions"]
+            assert failed["provenance"]["finished_at"]
+        else:
+            assert held[spec.key] == EXPECTED[spec.key]
+    assert place.run(work=fake_work.raises_at_two).done == 10
+    assert Counter(place.begun()) == tries, "a failure is a result: it is not tried for ever"
+
+
+def test_a_worker_that_dies_costs_its_own_trial_only(place):
+    summary = place.run(work=fake_work.dies_at_two, executor="local:2")
+    culprit = next(spec.key for spec in PLAN if spec.index == 2 and spec.variant.name == "V")
+    assert (summary.done, summary.failed) == (10, 1)
+    held = place.held()
+    assert held[culprit]["state"] == "FAILED"
+    assert "BrokenProcessPool" in held[culprit]["error"]
+    assert Counter(place.begun()) == Counter({**dict.fromkeys(EXPECTED, 1), culprit: 2})
+    assert {**held, culprit: None} == {**EXPECTED, culprit: None}
+
+
+def test_a_worker_that_dies_once_costs_nothing(place):
+    assert place.run(work=fake_work.dies_once, executor="local:1").failed == 0
+    assert place.held() == EXPECTED
+    assert len(place.begun()) == 11
+
+
+def test_an_error_that_cannot_travel_is_a_failure_like_any_other(place):
+    summary = place.run(work=fake_work.raises_what_cannot_travel, executor="local:1")
+    assert (summary.done, summary.failed) == (10, 2)
+    assert all("TwoWordsError" in row["error"] for row in place.held().values() if row["state"] == "FAILED")
+
+
+@only_posix
+def test_a_worker_that_died_while_idle_is_replaced(place):
+    slots = runner._Slots([LocalSlot], fake_work.steady)
+    slots.prepare(None)
+    os.kill(slots.executors[0].submit(os.getpid).result(), signal.SIGKILL)
+    with pytest.raises(BrokenProcessPool):
+        while True:
+            slots.executors[0].submit(os.getpid).result()
+    slots.submit(0, PLAN[0], 1)
+    (future,) = slots.busy
+    assert future.result().to_dict() == EXPECTED[PLAN[0].key]
+    slots.close(at_once=False)
+
+
+@pytest.mark.parametrize("executor", ["serial", "local:2"])
+def test_missing_data_end_the_run_with_their_error_and_are_no_result(place, executor):
+    with pytest.raises(ok.MissingDataError, match="jsb-chorales: made up to be missing") as caught:
+        place.run(work=fake_work.lacks_data, executor=executor)
+    assert caught.value.exit_code == 3
+    held = place.held()
+    assert all(EXPECTED[key] == result for key, result in held.items())
+    assert not {spec.key for spec in PLAN if spec.index == 1} & held.keys()
+    assert place.run().done == 10, "mended, it goes on"
+    assert place.held() == EXPECTED
+
+
+class Together(Executor):
+    """Ends all that was submitted at the same moment, once there are two."""
+
+    waiting: list = []  # noqa: RUF012
+
+    def submit(self, fn, /, *args):
+        future: Future = Future()
+        self.waiting.append((future, fn, args))
+        if fn is os.getpid:
+            self.waiting.pop()
+            future.set_result(0)
+        if len(self.waiting) == 2:
+            for one, call, arguments in self.waiting:
+                try:
+                    one.set_result(call(*arguments))
+                except Exception as error:
+                    one.set_exception(error)
+            self.waiting.clear()
+        return future
+
+
+def test_what_came_in_together_with_an_error_is_kept(place, monkeypatch):
+    monkeypatch.setattr(runner, "parse_executor", lambda _: [Together, Together])
+    good, bad = (next(spec for spec in PLAN if spec.index == index) for index in (0, 1))
+    for order in ([good, bad], [bad, good]):
+        monkeypatch.setattr(ok.StudySpec, "plan", lambda self, order=order: order)
+        with pytest.raises(ok.MissingDataError):
+            place.run(work=fake_work.lacks_data, executor="two")
+        assert place.held() == {good.key: EXPECTED[good.key]}
+        place.store.unlink()
+
+
+SCRIPT_WITHOUT_GUARD = """
+import sys
+from pathlib import Path
+import fake_work, odyssey_kit as ok
+ok.run_study(fake_work.study(), executor="local:1", path=Path(sys.argv[1]), results=Path("nowhere"),
+             progress=False, work=fake_work.steady)
+"""
+
+
+def test_a_script_without_a_guard_is_told_so_and_fails_no_trial(place):
+    """Its workers import it and would run it again, so none can start."""
+    script = place.folder / "script.py"
+    script.write_text(SCRIPT_WITHOUT_GUARD)
+    done = subprocess.run([sys.executable, script, place.store], capture_output=True, text=True, env=environment())
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("odyssey_kit.errors.StudyError: a worker process ended before its first trial")
+    assert '`if __name__ == "__main__":`' in last
+    assert place.held() == {}
+
+
+# ---- Ctrl-C ---------------------------------------------------------------------------------
+
+
+def test_an_interrupt_in_a_trial_keeps_what_was_finished(place):
+    calls = itertools.count()
+
+    def work(spec: ok.TrialSpec) -> ok.TrialResult:
+        if next(calls) == 4:
+            raise KeyboardInterrupt
+        return fake_work.quick(spec)
+
+    summary = place.run(work=work)
+    assert (summary.interrupted, summary.done) == (True, 4)
+    assert place.held() == {spec.key: EXPECTED[spec.key] for spec in PLAN[:4]}
+    assert not place.run().interrupted
+    assert place.held() == EXPECTED
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupt_while_a_result_is_written_does_not_lose_it(place, monkeypatch, when):
+    add, calls = Store.add, itertools.count()
+
+    def interrupted(self: Store, spec: ok.TrialSpec, result: ok.TrialResult) -> bool:
+        now = next(calls) == 3
+        if now and when == "before":
+            raise KeyboardInterrupt
+        new = add(self, spec, result)
+        if now:
+            raise KeyboardInterrupt
+        return new
+
+    monkeypatch.setattr(Store, "add", interrupted)
+    summary = place.run()
+    assert summary.interrupted
+    assert place.held() == {spec.key: EXPECTED[spec.key] for spec in PLAN[:4]}
+
+
+class Running:
+    """A runner in a process group of its own, to be watched and killed."""
+
+    def __init__(self, place: Place, *, executor: str = "local:2", n_trials: int = 40, work: str = "steady") -> None:
+        self.out, self.err = place.folder / "stdout", place.folder / "stderr"
+        command = [sys.executable, fake_work.__file__, executor, place.store, place.results, str(n_trials), work]
+        with self.out.open("w") as out, self.err.open("w") as err:
+            self.process = subprocess.Popen(command, stdout=out, stderr=err, env=environment(), start_new_session=True)
+
+    def stored(self) -> list[str]:
+        """Return the keys that were reported stored so far."""
+        return [line.split()[1] for line in self.out.read_text().splitlines() if line.startswith("stored ")]
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        """Wait until something holds, or the run is over."""
+        until = time.monotonic() + seconds
+        while not condition() and self.process.poll() is None:
+            assert time.monotonic() < until, self.err.read_text()
+            time.sleep(0.01)
+
+    def end(self) -> tuple[int, list[str], str]:
+        """Wait for the end; return exit code, keys that were reported stored, and standard error."""
+        code = self.process.wait(timeout=60)
+        return code, self.stored(), self.err.read_text()
+
+    def left(self) -> list[str]:
+        """Return what is alive of the group."""
+        listed = subprocess.run(["ps", "-A", "-o", "pgid=,stat=,pid=,args="], capture_output=True, text=True).stdout
+        rows = [line.split(maxsplit=3) for line in listed.splitlines()]
+        return [" ".join(row) for row in rows if row[0] == str(self.process.pid) and not row[1].startswith("Z")]
+
+    def wait_until_none_is_left(self, seconds: float = 20) -> None:
+        until = time.monotonic() + seconds
+        while left := self.left():
+            assert time.monotonic() < until, f"still alive: {left}"
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def start(place) -> Iterator[Callable[..., Running]]:
+    """Start runners that do not outlive the test, whatever becomes of it."""
+    started: list[Running] = []
+
+    def begin(**settings) -> Running:
+        started.append(Running(place, **settings))
+        return started[-1]
+
+    yield begin
+    for running in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.process.pid, signal.SIGKILL)
+        running.process.wait()
+
+
+@only_posix
+@pytest.mark.parametrize("moment", ["while workers start", "while trials run"])
+def test_an_interrupt_from_the_terminal_ends_all_and_loses_nothing(place, start, moment):
+    """Ctrl-C reaches the whole group: the runner ends in good order, the workers leave it to the runner."""
+    running = start()
+    if moment == "while trials run":
+        running.wait_until(lambda: len(running.stored()) >= 5)
+    else:
+        running.wait_until(place.store.exists)
+        time.sleep(0.3)
+    assert running.process.poll() is None
+    began = time.monotonic()
+    os.killpg(running.process.pid, signal.SIGINT)
+    code, stored, err = running.end()
+    assert time.monotonic() - began < 20
+    assert code == 130, err
+    assert err == "", "neither the runner nor a worker complains"
+    assert len(stored) >= (5 if moment == "while trials run" else 0)
+    assert set(stored) == place.held().keys()
+    assert running.out.read_text().splitlines()[-1].startswith(f"{len(stored)} of 80 trials done")
+    running.wait_until_none_is_left()
+
+
+# ---- kill -9 --------------------------------------------------------------------------------
+
+
+Start = Callable[..., Running]
+
+
+def kill_again_and_again(place: Place, start: Start, moments: list[Callable[[Running], None]], n_trials: int) -> None:
+    """Kill runs of one study at those moments, then let a run end, and look at all that must hold."""
+    reported: set[str] = set()
+    for moment in moments:
+        begun_before = len(place.begun())
+        running = start(n_trials=n_trials)
+        moment(running)
+        running.process.kill()  # the runner only, so that its workers have to notice by themselves
+        code, stored, err = running.end()
+        assert code in (0, -signal.SIGKILL), err
+        running.wait_until_none_is_left()
+        again = set(place.begun()[begun_before:])
+        assert not again & reported, "what was reported stored is not run again"
+        reported |= set(stored)
+        if reported:
+            assert reported <= place.held().keys(), "what was reported stored is there"
+    code, _, err = start(n_trials=n_trials).end()
+    assert code == 0, err
+    plan = fake_work.study("killed", n_trials=n_trials).plan()
+    assert place.held() == {spec.key: fake_work.quick(spec).to_dict() for spec in plan}
+    repeated = len(place.begun()) - len(plan)
+    assert repeated <= 2 * len(moments), "a kill costs at most what was under way"
+
+
+def moments(n: int, seed: int) -> list[Callable[[Running], None]]:
+    """Return random moments: every fourth while the run starts, the others between two results."""
+    chance = random.Random(seed)
+
+    def starting(seconds: float) -> Callable[[Running], None]:
+        return lambda running: time.sleep(seconds)
+
+    def working(results: int, seconds: float) -> Callable[[Running], None]:
+        def wait(running: Running) -> None:
+            running.wait_until(lambda: len(running.stored()) >= results)
+            time.sleep(seconds)
+
+        return wait
+
+    return [
+        starting(chance.uniform(0, 3)) if i % 4 == 1 else working(chance.randint(1, 7), chance.uniform(0, 0.06))
+        for i in range(n)
+    ]
+
+
+@only_posix
+def test_kills_at_a_few_random_moments_lose_and_repeat_nothing(place, start):
+    kill_again_and_again(place, start, moments(4, seed=11), n_trials=15)
+
+
+@only_posix
+@pytest.mark.slow
+def test_kills_at_fifty_random_moments_lose_and_repeat_nothing(place, start):
+    kill_again_and_again(place, start, moments(50, seed=12), n_trials=150)
+
+
+@only_posix
+def test_no_worker_outlives_a_runner_that_was_killed(place, start):
+    """Even workers that are busy for an hour."""
+    running = start(work="endless")
+    running.wait_until(lambda: len(place.begun()) >= 3)
+    assert running.process.poll() is None, running.err.read_text()
+    assert len(running.left()) >= 3, "the runner and two workers"
+    running.process.kill()
+    running.wait_until_none_is_left()
+
+
+# ---- what is shown --------------------------------------------------------------------------
+
+
+def test_progress_in_a_log_is_whole_lines_on_standard_error(place, capsys):
+    place.run(progress=True, limit=9)
+    place.run(progress=True)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "\r" not in shown.err
+    first, last = shown.err.splitlines()[1], shown.err.splitlines()[-1]
+    assert "9/10" in first
+    assert "10/10" in last
+    assert "diverged=2, failed=0" in last
+    assert all(len(line) <= 100 for line in shown.err.splitlines())
+
+
+def test_quiet_is_quiet_and_a_finished_study_shows_no_bar(place, capsys):
+    place.run()
+    place.run(progress=True)
+    assert capsys.readouterr() == ("", "")
+
+
+# ---- real training --------------------------------------------------------------------------
+
+
+def numbers(result: ok.TrialResult) -> dict:
+    """Return all that a trial measured, but for times."""
+    found = replace(result, seconds=0.0, provenance={}, curve=tuple(replace(row, seconds=0.0) for row in result.curve))
+    return found.to_dict()
+
+
+@pytest.mark.skipif(not os.environ.get("ODYSSEY_DATA"), reason="trains on jsb-chorales: set ODYSSEY_DATA")
+def test_the_same_trial_gives_the_same_bits_serially_in_two_processes_and_alone(place):
+    space = ok.SearchSpace(
+        {"hidden_size": ok.Categorical(choices=(20,)), "learning_rate": ok.LogUniform(low=1e-3, high=1e-2)}
+    )
+    study = fake_work.study("real", n_trials=1, variants=("V", "CIFG"), space=space, protocol=ok.Protocol(max_epochs=1))
+    found = {}
+    for executor in ("serial", "local:2"):
+        here = Place(place.folder / executor.partition(":")[0])
+        assert here.run(study, executor=executor, work=runner.train_one).complete == 2
+        with open_for_reading(here.store) as store:
+            found[executor] = {spec.key: numbers(result) for spec, result in store.results()}
+    assert found["serial"] == found["local:2"]
+    last = study.plan()[-1]
+    assert numbers(ok.run_trial(last)) == found["serial"][last.key], "after other trials or alone"
+    assert all(row["best_epoch"] == 1 and 1 < row["metrics"]["test_metric"] < 61 for row in found["serial"].values())
