@@ -137,7 +137,7 @@ def plan_command(
     if as_json:
         _print_json({"study": study.to_dict(), "trials": len(plan), "draws": draws})
         return
-    typer.echo(f"{study.name}: {study.title}")
+    typer.echo(textwrap.fill(f"{study.name}: {study.title}", WIDTH))
     tasks = "1 task" if len(study.tasks) == 1 else f"{len(study.tasks)} tasks"
     typer.echo(
         f"{len(plan):,} trials = {tasks} × {len(study.variants)} variants × {study.n_trials} draws, "
@@ -155,9 +155,9 @@ def plan_command(
 def run_command(
     name: Study,
     executor: Annotated[str, typer.Option(help="serial, local (one process a core) or local:N.")] = "local",
-    limit: Annotated[int | None, typer.Option(help="Run at most this many trials now.", min=0)] = None,
-    max_attempts: Annotated[int, typer.Option(help="Tries of a trial before it is stored as failed.", min=1)] = 2,
-    export_every: Annotated[float | None, typer.Option(help="Publish every so many minutes.", min=0)] = None,
+    limit: Annotated[int | None, typer.Option(help="Run at most this many trials now.")] = None,
+    max_attempts: Annotated[int, typer.Option(help="Tries of a trial before it is stored as failed.")] = 2,
+    export_every: Annotated[float | None, typer.Option(help="Publish every so many minutes.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """Run what is pending of a study.

@@ -180,9 +180,8 @@ def test_a_trial_that_raises_is_tried_again_and_then_failed_with_its_traceback(p
             assert failed["state"] == "FAILED"
             assert f"ZeroDivisionError: made up for {spec.variant.name}" in failed["error"]
             assert "in raises_at_two" in failed["error"], "the traceback leads to the line"
-            assert failed["error"].startswith(
-                "failed once:" if attempts == 1 else f"failed {attempts} times; the last:"
-            )
+            times = "once:" if attempts == 1 else f"{attempts} times; the last:"
+            assert failed["error"].startswith(f"failed {times}\n")
             assert failed["provenance"]["versions"]
             assert failed["provenance"]["finished_at"]
         else:

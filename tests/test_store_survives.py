@@ -293,7 +293,7 @@ def test_a_store_can_be_read_while_it_is_written(path):
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "runs").write_text("a file in the place of the folder")
     with (
-        pytest.raises(ok.StudyError, match="cannot be written .*set ODYSSEY_RUNS"),
+        pytest.raises(ok.StudyError, match=r"cannot be written .*set ODYSSEY_RUNS"),
         open_for_writing(STUDY, tmp_path / "runs" / "fake.sqlite"),
     ):
         pass
@@ -305,7 +305,7 @@ def test_a_full_disk_stops_with_one_line_and_keeps_what_was_stored(path):
         (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
         store._connection.execute(f"PRAGMA max_page_count = {pages}")
         big = replace(RESULTS[1][1], error="x" * 100_000)
-        with pytest.raises(ok.StudyError, match="disk is full. What it holds already is safe; make room"):
+        with pytest.raises(ok.StudyError, match=r"disk is full\. What it holds already is safe; make room"):
             store.add(RESULTS[1][0], big)
     assert held(path).keys() == {RESULTS[0][0].key}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from itertools import pairwise
 
@@ -123,8 +124,6 @@ def test_published_trials_are_found_under_the_keys_of_the_plan():
 
 
 def test_a_key_is_sixteen_hexadecimal_digits_of_its_canonical_json():
-    import hashlib
-
     spec = study().plan()[0]
     text = canonical_json(spec.to_dict())
     assert spec.key == hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -192,9 +191,8 @@ def test_the_order_of_a_space_is_the_order_of_drawing():
 
 
 def test_what_a_study_does_not_search_takes_its_default_and_is_stored():
-    space = ok.SearchSpace(
-        {"learning_rate": ok.LogUniform(low=1e-4, high=1e-2), "hidden_size": ok.Categorical(choices=(8,))}
-    )
+    rate = ok.LogUniform(low=1e-4, high=1e-2)
+    space = ok.SearchSpace({"learning_rate": rate, "hidden_size": ok.Categorical(choices=(8,))})
     params = study(space=space).plan()[0].params
     assert params.keys() == ok.ODYSSEY_SPACE.keys()
     assert (params["momentum"], params["input_noise_std"], params["hidden_size"]) == (0.0, 0.0, 8)
@@ -240,7 +238,7 @@ def test_a_description_with_a_setting_that_is_not_known_is_refused(change, said)
 
 
 def test_a_description_without_what_it_needs_is_refused():
-    with pytest.raises(ok.UsageError, match="study 'x': .*'tasks' and 'variants'"):
+    with pytest.raises(ok.UsageError, match=r"study 'x': .*'tasks' and 'variants'"):
         ok.StudySpec.from_dict({"name": "x"})
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from odyssey_kit.analysis.schema import typed, write_table
+from odyssey_kit.analysis.schema import STATES, typed, write_table
 from odyssey_kit.analysis.trials import load_trials
 from odyssey_kit.errors import StudyError
 from odyssey_kit.search.card import card
@@ -102,13 +102,33 @@ def _refuse_loss(folder: Path, store: Store, states: Mapping[str, str]) -> None:
         )
 
 
+def _write(study: StudySpec, trials: pd.DataFrame, curves: pd.DataFrame, folder: Path) -> None:
+    sha256 = {
+        "trials.parquet": write_table(trials, folder / "trials.parquet", "trials"),
+        "curves.parquet": write_table(curves, folder / "curves.parquet", "curves"),
+    }
+    counts = Counter(trials["state"])
+    description = {
+        "schema": SCHEMA,
+        "study": study.to_dict(),
+        "counts": {"planned": len(study.plan()), **{state.lower(): counts[state] for state in STATES}},
+        "sha256": sha256,
+        "machines": sorted(set(trials["machine"]) - {""}),
+    }
+    # The tables are in place before the description that vouches for them. Its keys are not sorted: the
+    # order of the space is the order in which it is drawn.
+    _write_text(folder / "study.json", json.dumps(description, indent=1) + "\n")
+    _write_text(folder / "CARD.md", card(study, description, trials))
+
+
 def export(study: StudySpec, store: Store, folder: Path | None = None) -> Path:
     """Publish everything that the store holds; the same store gives the same bytes.
 
     Raises
     ------
     StudyError
-        If the store holds no trial or another study, or the folder trials that the store does not hold.
+        If the store holds no trial or another study, the folder holds trials that the store does not,
+        or cannot be written.
     """
     folder = folder or published_folder(study.name)
     stored, states = check_same_study(store, study), store.states()
@@ -119,28 +139,13 @@ def export(study: StudySpec, store: Store, folder: Path | None = None) -> Path:
     _refuse_loss(folder, store, states)
     study = replace(study, n_trials=max(study.n_trials, stored.n_trials))
     trials, curves = _frames(store.results())
-    folder.mkdir(parents=True, exist_ok=True)
-    sha256 = {
-        "trials.parquet": write_table(trials, folder / "trials.parquet", "trials"),
-        "curves.parquet": write_table(curves, folder / "curves.parquet", "curves"),
-    }
-    counts = Counter(trials["state"])
-    description = {
-        "schema": SCHEMA,
-        "study": study.to_dict(),
-        "counts": {
-            "planned": len(study.plan()),
-            "complete": counts["COMPLETE"],
-            "diverged": counts["DIVERGED"],
-            "failed": counts["FAILED"],
-        },
-        "sha256": sha256,
-        "machines": sorted(set(trials["machine"]) - {""}),
-    }
-    # The tables are in place before the description that vouches for them. Its keys are not sorted: the
-    # order of the space is the order in which it is drawn.
-    _write_text(folder / "study.json", json.dumps(description, indent=1) + "\n")
-    _write_text(folder / "CARD.md", card(study, description, trials))
+    try:
+        _write(study, trials, curves, folder)
+    except OSError as error:
+        raise StudyError(
+            f"{folder} cannot be written ({error.strerror}); the store still holds everything. Make room, or set "
+            "ODYSSEY_RESULTS to a folder that can be written, and export again."
+        ) from error
     return folder
 
 

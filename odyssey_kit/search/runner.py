@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from odyssey_kit.data import load_dataset
 from odyssey_kit.engine.compiled import is_compiled
 from odyssey_kit.engine.network import compile_kernels
-from odyssey_kit.errors import OdysseyError, StudyError
+from odyssey_kit.errors import OdysseyError, StudyError, UsageError
 from odyssey_kit.search.executors import describe_failure, parse_executor, train_one
 from odyssey_kit.search.publish import export, published_folder, published_results
 from odyssey_kit.search.store import Store, open_for_writing
@@ -226,9 +226,17 @@ def run_study(
     Raises
     ------
     OdysseyError
-        If the store cannot be used, or data are missing. Every finished trial is stored then, too.
+        If an argument has no meaning, the store cannot be used, or data are missing. Every finished
+        trial is stored then, too.
     """
     makers = parse_executor(executor)
+    for name, value, least in (
+        ("limit", limit, 0),
+        ("max_attempts", max_attempts, 1),
+        ("export_every", export_every, 0),
+    ):
+        if value is not None and not value >= least:
+            raise UsageError(f"{name} is {value!r}, expected at least {least}")
     plan = study.plan()
     keys = {spec.key for spec in plan}
     folder = published_folder(study.name, results)

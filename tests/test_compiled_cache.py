@@ -1,0 +1,75 @@
+"""Compiled kernels are never stale, and a folder that cannot be written costs a warning and no more."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import odyssey_kit
+from odyssey_kit.engine.compiled import source_hash
+
+PACKAGE = Path(odyssey_kit.__file__).parent
+# bernoulli_losses, in one file, calls tanh, in another.
+SCRIPT = """
+import numpy as np
+from odyssey_kit.engine.losses import bernoulli_losses
+losses = np.empty(1)
+bernoulli_losses(np.full((1, 3), 2.0, np.float32), np.zeros((1, 3), np.float32), losses)
+print(losses[0])
+"""
+
+
+def run(folder, **environment):
+    process = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    return float(process.stdout), process.stderr
+
+
+@pytest.fixture
+def copied_package(tmp_path):
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PACKAGE, tmp_path / "odyssey_kit", ignore=ignored)
+    return tmp_path
+
+
+def test_a_changed_callee_changes_its_cached_caller(copied_package):
+    cache = str(copied_package / "cache")
+    before, _ = run(copied_package, ODYSSEY_CACHE=cache)
+    again, _ = run(copied_package, ODYSSEY_CACHE=cache)
+    assert again == before
+    kernels = copied_package / "odyssey_kit" / "engine" / "kernels.py"
+    text = kernels.read_text(encoding="utf-8")
+    assert "np.float32(7.9)" in text
+    kernels.write_text(text.replace("np.float32(7.9)", "np.float32(0.5)"), encoding="utf-8")
+    after, _ = run(copied_package, ODYSSEY_CACHE=cache)
+    assert after != pytest.approx(before, rel=1e-3)
+
+
+def test_the_hash_sees_every_file_of_the_engine(copied_package):
+    engine = copied_package / "odyssey_kit" / "engine"
+    hashes = {source_hash(engine)}
+    for path in sorted(engine.glob("*.py")):
+        path.write_text(path.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+        hashes.add(source_hash(engine))
+    assert len(hashes) == 1 + len(list(engine.glob("*.py")))
+
+
+def test_a_folder_that_cannot_be_written_is_one_warning(copied_package):
+    blocked = copied_package / "a-file"
+    blocked.write_text("not a folder")
+    value, messages = run(copied_package, ODYSSEY_CACHE=str(blocked))
+    assert value == pytest.approx(3 * 2.1269, abs=1e-3)  # 3 (2 + log(1 + e^-2))
+    assert messages.count("compiled kernels cannot be kept in") == 1
+    assert "Set ODYSSEY_CACHE" in messages
