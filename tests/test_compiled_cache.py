@@ -49,10 +49,10 @@ def test_a_changed_callee_changes_its_cached_caller(copied_package):
     before, _ = run(copied_package, ODYSSEY_CACHE=cache)
     again, _ = run(copied_package, ODYSSEY_CACHE=cache)
     assert again == before
-    kernels = copied_package / "odyssey_kit" / "engine" / "kernels.py"
-    text = kernels.read_text(encoding="utf-8")
+    primitives = copied_package / "odyssey_kit" / "engine" / "primitives.py"
+    text = primitives.read_text(encoding="utf-8")
     assert "np.float32(7.9)" in text
-    kernels.write_text(text.replace("np.float32(7.9)", "np.float32(0.5)"), encoding="utf-8")
+    primitives.write_text(text.replace("np.float32(7.9)", "np.float32(0.5)"), encoding="utf-8")
     after, _ = run(copied_package, ODYSSEY_CACHE=cache)
     assert after != pytest.approx(before, rel=1e-3)
 

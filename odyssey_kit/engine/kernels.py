@@ -14,19 +14,17 @@ longest sequence first, so a step touches only the sequences that still run and 
     S  (rows, H)      h(c), the cell as shown to the output gate
     D  (rows, G*H)    deltas of the pre-activations, filled up with zeros
 
-May import `compiled` and `variants`.
+May import `compiled`, `primitives` and `variants`.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba.core import types
-from numba.extending import overload
 
 from odyssey_kit.engine.compiled import kernel
+from odyssey_kit.engine.primitives import lent, tanh, wide_vectors
 from odyssey_kit.variants import ACTIVATIONS, LSTMVariant
 
 __all__ = ["Flags", "flags_of", "sequence_backward", "sequence_forward"]
@@ -68,34 +66,7 @@ def flags_of(variant: LSTMVariant, gradient: str = "full") -> Flags:
     )
 
 
-# ---- functions of one number ---------------------------------------------------------------------
-
-
-def tanh(x: Any) -> Any:
-    """Hyperbolic tangent; in float32 a ratio of polynomials that vectorises."""
-    return np.tanh(x)
-
-
-@overload(tanh, inline="always")
-def _tanh(x):  # numpydoc ignore=GL08
-    if x != types.float32:
-        return lambda x: math.tanh(x)
-
-    # x P(x^2) / Q(x^2), fitted by reweighted least squares to tanh on |x| <= 7.9, where the next
-    # float32 is 1: relative error 1.3e-7 before rounding, 4.8e-7 with it. NaN passes through.
-    limit = np.float32(7.9)
-    p0, p1 = np.float32(0.9999998693020064), np.float32(0.12934439255560526)
-    p2, p3 = np.float32(0.002960495806311654), np.float32(1.153206344176523e-05)
-    q1, q2 = np.float32(0.4626766604830883), np.float32(0.02385417730598148)
-    q3, q4 = np.float32(0.00024001512222149115), np.float32(2.49261602419824e-07)
-    one = np.float32(1)
-
-    def ratio(x):
-        y = min(max(x, -limit), limit)
-        u = y * y
-        return y * (p0 + u * (p1 + u * (p2 + u * p3))) / (one + u * (q1 + u * (q2 + u * (q3 + u * q4))))
-
-    return ratio
+# ---- functions in place ---------------------------------------------------------------------------
 
 
 @kernel
@@ -137,6 +108,7 @@ def differentiate(kind, value, delta):
 @kernel
 def add_vector_matrix(x, M, a):
     """Add x @ M to a, for M (K, n) read once, eight rows a pass."""
+    wide_vectors()
     K, n = M.shape
     k = 0
     while k + 8 <= K:
@@ -164,6 +136,7 @@ def add_vector_matrix(x, M, a):
 @kernel
 def add_matrix_vector(M, d, y):
     """Add M @ d to y, for M (K, n): the same matrix, used the other way round."""
+    wide_vectors()
     K, n = M.shape
     zero = y.dtype.type(0)
     k = 0
@@ -342,6 +315,8 @@ def step_backward(flags, a, p, c, new, s, dy, d, dc, dg, dp):
 @kernel
 def sequence_forward(flags, starts, A, R, p, Rg, C, Y, S):
     """Run packed sequences forward; see the module's head for the arrays."""
+    wide_vectors()
+    A, R, p, Rg, C, Y, S = lent(A), lent(R), lent(p), lent(Rg), lent(C), lent(Y), lent(S)
     H = R.shape[0]
     B = starts[1]
     for t in range(starts.size - 1):
@@ -370,10 +345,14 @@ def sequence_backward(flags, starts, A, R, p, Rg, C, S, dY, D, dp, dC):
     deltas, dp (P, H) the peepholes' gradient; dC (B, H) is zero on entry, or the error of the last
     cells, and leaves as the error of the initial cells.
     """
+    wide_vectors()
+    A, R, p, Rg, C, S = lent(A), lent(R), lent(p), lent(Rg), lent(C), lent(S)
+    dY, D, dp, dC = lent(dY), lent(D), lent(dp), lent(dC)
     H = R.shape[0]
     B = starts[1]
     T = starts.size - 1
-    dG = np.zeros((B, 3 * H if flags.gate_recurrence else 0), A.dtype)
+    counted_dG = np.zeros((B, 3 * H if flags.gate_recurrence else 0), A.dtype)
+    dG = lent(counted_dG)
     dp[:] = 0
     for t in range(T - 1, -1, -1):
         first = starts[t]

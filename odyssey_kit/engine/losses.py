@@ -3,7 +3,7 @@
 Every loss takes the net inputs X (T, K) of one sequence, its targets and a scale, returns
 scale * loss in nats and leaves scale * dLoss/dX in X. Those with one class a frame take int64 labels
 (T,); `place_label` fills such labels for a sequence that has one class as a whole. Losses on shorter
-label strings are in `ctc`. May import `compiled` and `kernels`.
+label strings are in `ctc`. May import `compiled` and `primitives`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numba.core import types
 from numba.extending import intrinsic, overload
 
 from odyssey_kit.engine.compiled import kernel
-from odyssey_kit.engine.kernels import tanh
+from odyssey_kit.engine.primitives import tanh
 
 __all__ = [
     "PLACEMENTS",
