@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
+import json
+import multiprocessing
 import os
 import random
 import signal
@@ -12,7 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +31,7 @@ import fake_work
 from odyssey_kit.search import export, open_for_reading, published_results, runner
 from odyssey_kit.search.executors import LocalSlot, Serial, parse_executor
 from odyssey_kit.search.store import Store
+from odyssey_kit.training import canonical_json
 
 STUDY = fake_work.study()
 PLAN = STUDY.plan()
@@ -208,7 +212,7 @@ def test_a_worker_that_dies_once_costs_nothing(place):
 
 
 def test_an_error_that_cannot_travel_is_a_failure_like_any_other(place):
-    summary = place.run(work=fake_work.raises_what_cannot_travel, executor="local:1")
+    summary = place.run(work=fake_work.raises_what_cannot_travel, executor="local:1", max_attempts=1)
     assert (summary.done, summary.failed) == (10, 2)
     assert all("TwoWordsError" in row["error"] for row in place.held().values() if row["state"] == "FAILED")
 
@@ -216,7 +220,7 @@ def test_an_error_that_cannot_travel_is_a_failure_like_any_other(place):
 @only_posix
 def test_a_worker_that_died_while_idle_is_replaced(place):
     slots = runner._Slots([LocalSlot], fake_work.steady)
-    slots.prepare(None)
+    slots.start(None)
     os.kill(slots.executors[0].submit(os.getpid).result(), signal.SIGKILL)
     with pytest.raises(BrokenProcessPool):
         while True:
@@ -471,7 +475,7 @@ def test_kills_at_fifty_random_moments_lose_and_repeat_nothing(place, start):
 def test_no_worker_outlives_a_runner_that_was_killed(place, start):
     """Even workers that are busy for an hour."""
     running = start(work="endless")
-    running.wait_until(lambda: len(place.begun()) >= 3)
+    running.wait_until(lambda: len(place.begun()) >= 2)
     assert running.process.poll() is None, running.err.read_text()
     assert len(running.left()) >= 3, "the runner and two workers"
     running.process.kill()
@@ -502,26 +506,45 @@ def test_quiet_is_quiet_and_a_finished_study_shows_no_bar(place, capsys):
 
 # ---- real training --------------------------------------------------------------------------
 
+REAL = fake_work.study(
+    "real",
+    n_trials=1,
+    variants=("V", "CIFG"),
+    space=ok.SearchSpace(
+        {"hidden_size": ok.Categorical(choices=(20,)), "learning_rate": ok.LogUniform(low=1e-3, high=1e-2)}
+    ),
+    protocol=ok.Protocol(max_epochs=1),
+)
+ALONE = """
+import json, sys
+import odyssey_kit as ok
+print(json.dumps(ok.run_trial(ok.TrialSpec.from_dict(json.loads(sys.argv[1]))).to_dict()))
+"""
 
-def numbers(result: ok.TrialResult) -> dict:
-    """Return all that a trial measured, but for times."""
-    found = replace(result, seconds=0.0, provenance={}, curve=tuple(replace(row, seconds=0.0) for row in result.curve))
-    return found.to_dict()
+
+def measured(result: dict) -> dict:
+    """Return all that a trial measured, but for times and circumstances."""
+    curve = [{**row, "seconds": 0} for row in result["curve"]]
+    return {**result, "seconds": 0, "provenance": {}, "curve": curve}
 
 
 @pytest.mark.skipif(not os.environ.get("ODYSSEY_DATA"), reason="trains on jsb-chorales: set ODYSSEY_DATA")
 def test_the_same_trial_gives_the_same_bits_serially_in_two_processes_and_alone(place):
-    space = ok.SearchSpace(
-        {"hidden_size": ok.Categorical(choices=(20,)), "learning_rate": ok.LogUniform(low=1e-3, high=1e-2)}
-    )
-    study = fake_work.study("real", n_trials=1, variants=("V", "CIFG"), space=space, protocol=ok.Protocol(max_epochs=1))
-    found = {}
-    for executor in ("serial", "local:2"):
-        here = Place(place.folder / executor.partition(":")[0])
-        assert here.run(study, executor=executor, work=runner.train_one).complete == 2
-        with open_for_reading(here.store) as store:
-            found[executor] = {spec.key: numbers(result) for spec, result in store.results()}
-    assert found["serial"] == found["local:2"]
-    last = study.plan()[-1]
-    assert numbers(ok.run_trial(last)) == found["serial"][last.key], "after other trials or alone"
-    assert all(row["best_epoch"] == 1 and 1 < row["metrics"]["test_metric"] < 61 for row in found["serial"].values())
+    """Serially and alone in processes of their own, for this one may have compiled what it runs."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as other:
+        places = {executor: Place(place.folder / executor[:5]) for executor in ("serial", "local:2")}
+        submit = functools.partial(other.submit, train_real)
+        assert submit(places["serial"], "serial").result().complete == 2
+    assert train_real(places["local:2"], "local:2").complete == 2
+    serial, local = ({k: measured(row) for k, row in places[e].held().items()} for e in ("serial", "local:2"))
+    assert serial == local
+    assert all(row["best_epoch"] == 1 and 1 < row["metrics"]["test_metric"] < 61 for row in serial.values())
+    last = REAL.plan()[-1]
+    command = [sys.executable, "-c", ALONE, canonical_json(last.to_dict())]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert measured(json.loads(done.stdout)) == json.loads(json.dumps(serial[last.key])), "not after another one"
+
+
+def train_real(place: Place, executor: str) -> runner.RunSummary:
+    return place.run(REAL, executor=executor, work=runner.train_one)

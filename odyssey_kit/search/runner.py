@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from odyssey_kit.data import load_dataset
 from odyssey_kit.engine.compiled import is_compiled
 from odyssey_kit.engine.network import compile_kernels
 from odyssey_kit.errors import OdysseyError, StudyError, UsageError
-from odyssey_kit.search.executors import describe_failure, parse_executor, train_one
+from odyssey_kit.search.executors import describe_failure, local_slot, parse_executor, train_one
 from odyssey_kit.search.publish import export, published_folder, published_results
 from odyssey_kit.search.store import Store, open_for_writing
 from odyssey_kit.search.study import StudySpec
@@ -104,15 +105,20 @@ class _Slots:
         self.makers = makers
         self._others = set(multiprocessing.active_children())
         self.executors = [make() for make in makers]
+        self.apart: list[Executor] = []
         self.busy: dict[Future[TrialResult], tuple[int, TrialSpec, int]] = {}
 
-    def prepare(self, preparation: Callable[[], Any] | None) -> None:
-        """Start all workers, and let one of them prepare what all of them will load."""
+    def start(self, preparation: Callable[[], None] | None) -> None:
+        """Start all workers, and let a process of its own prepare what they will load."""
+        started: list[Future[Any]] = [executor.submit(os.getpid) for executor in self.executors]
+        if preparation is not None:
+            self.apart.append(local_slot())
+            started.append(self.apart[0].submit(preparation))
         try:
-            for started in [executor.submit(os.getpid) for executor in self.executors]:
-                started.result()
-            if preparation is not None:
-                self.executors[0].submit(preparation).result()
+            for future in started:
+                future.result()
+            for executor in self.apart:
+                executor.shutdown()
         except BrokenProcessPool as error:
             raise StudyError(
                 "a worker process ended before its first trial, and what it wrote above says why; nothing was run. "
@@ -143,7 +149,7 @@ class _Slots:
         """End the workers; at once, without waiting for what they do."""
         for child in set(multiprocessing.active_children()) - self._others if at_once else ():
             child.terminate()
-        for executor in self.executors:
+        for executor in (*self.executors, *self.apart):
             executor.shutdown(wait=True, cancel_futures=True)
 
 
@@ -253,9 +259,22 @@ def run_study(
         if pending:
             with _Progress(len(plan), (states[key] for key in keys if key in states), progress) as shown:
                 keep = _keeper(study, store, shown, folder, export_every)
-                interrupted = _work_through(_Slots(makers[: len(pending)], work), pending, max_attempts, keep, shown)
+                compilation = _compilation(study, shown) if work is train_one else None
+                slots = _Slots(makers[: len(pending)], work)
+                interrupted = _work_through(slots, pending, max_attempts, keep, compilation)
         counts = Counter(state for key, state in store.states().items() if key in keys)
     return RunSummary(len(plan), counts["COMPLETE"], counts["DIVERGED"], counts["FAILED"], interrupted)
+
+
+def _compilation(study: StudySpec, shown: _Progress) -> Callable[[], None]:
+    """Return what compiles the kernels, to be called in a process that does not train.
+
+    Code that was just compiled and the same code from the cache differ in the last bits of their sums:
+    only if all workers load it does a trial give the same bits in each.
+    """
+    if not is_compiled():
+        shown.say("compiling the kernels, once: a minute or so")
+    return partial(compile_kernels, study.protocol.dtype)
 
 
 def _keeper(
@@ -280,15 +299,12 @@ def _work_through(
     pending: list[TrialSpec],
     max_attempts: int,
     keep: Callable[[TrialSpec, TrialResult], None],
-    shown: _Progress,
+    preparation: Callable[[], None] | None,
 ) -> bool:
     """Run the pending trials and keep each; return whether Ctrl-C ended it."""
     ended = False
     try:
-        trains = slots.work is train_one
-        if trains and not is_compiled():
-            shown.say("compiling the kernels, once: about half a minute")
-        slots.prepare(compile_kernels if trains else None)
+        slots.start(preparation)
         _run_pending(slots, pending, max_attempts=max_attempts, store=keep)
         ended = True
     except KeyboardInterrupt:
