@@ -74,20 +74,22 @@ class Comparison:
 
     def _shown(self) -> pd.DataFrame:
         shown = self.frame[["task", "variant", "n", "mean", "difference"]].copy()
-        for name in ("mean", "difference"):
-            shown[name] = shown[name].map("{:.4g}".format)
+        for name, digits in (("mean", "{:.4g}"), ("difference", "{:.3g}")):
+            shown[name] = shown[name].map(digits.format)
         shown["95 % interval"] = [_interval(low, high) for low, high in self.frame[["low", "high"]].to_numpy()]
-        for name in ("p_bonferroni", "p_holm"):
-            shown[name] = ["not tested" if math.isnan(p) else f"{p:.2g}" for p in self.frame[name].to_numpy()]
+        for name, words in (("p_bonferroni", "p Bonferroni"), ("p_holm", "p Holm")):
+            shown[words] = ["not tested" if math.isnan(p) else f"{p:.2g}" for p in self.frame[name].to_numpy()]
         shown["verdict"] = self.frame["verdict"]
         shown["diverged"] = self.frame["n_diverged"].astype(str) + " of " + self.frame["n_trials"].astype(str)
+        if shown["task"].nunique() == 1:
+            shown = shown.drop(columns="task")
         if self.frame["note"].any():
             shown["note"] = self.frame["note"]
         return shown
 
 
 def _interval(low: float, high: float) -> str:
-    return "not tested" if math.isnan(low) else f"[{low:.4g}, {high:.4g}]"
+    return "not tested" if math.isnan(low) else f"[{low:.3g}, {high:.3g}]"
 
 
 def _hedges_g(values: np.ndarray, baseline: np.ndarray) -> float:
