@@ -164,7 +164,7 @@ def run_command(
 
     Interrupt it as you like: called again, it goes on where it was. What is published counts as finished.
     """
-    from odyssey_kit.search import named_study, run_study
+    from odyssey_kit.search import named_study, published_folder, run_study
 
     summary = run_study(
         named_study(name),
@@ -175,7 +175,10 @@ def run_command(
         progress=not quiet,
     )
     typer.echo(f"{name}: {summary}")
-    typer.echo(f"Next: odyssey export {name}" if summary.done == summary.planned else f"Next: odyssey run {name}")
+    if summary.published == summary.planned:
+        typer.echo(f"nothing to run: all of them are published in {published_folder(name)}")
+    else:
+        typer.echo(f"Next: odyssey export {name}" if summary.done == summary.planned else f"Next: odyssey run {name}")
     if summary.interrupted:
         raise typer.Exit(130)
 
@@ -183,7 +186,7 @@ def run_command(
 @app.command("status")
 def status_command(name: Study, as_json: AsJson = False) -> None:
     """Show how far a study is, also while it runs."""
-    from odyssey_kit.search import named_study, study_status
+    from odyssey_kit.search import named_study, store_path, study_status
 
     status = study_status(named_study(name))
     _print_frame(status, as_json)
@@ -191,7 +194,12 @@ def status_command(name: Study, as_json: AsJson = False) -> None:
         return
     done, planned = int(status["done"].sum()), int(status["planned"].sum())
     typer.echo(f"\n{done:,} of {planned:,} trials done, {_number(status['hours'].sum())} processor hours")
-    typer.echo(f"Next: odyssey {'export' if done == planned else 'run'} {name}")
+    if done < planned:
+        typer.echo(f"Next: odyssey run {name}")
+    elif store_path(name).exists():
+        typer.echo(f"Next: odyssey export {name}")
+    else:
+        typer.echo(f"all of it is published: ok.load_trials({name!r})")
 
 
 @app.command("export")

@@ -279,6 +279,9 @@ def test_a_key_is_the_hash_of_everything_resolved():
         ({"hidden_size": 20, "learning_rate": -1.0}, "learning_rate is -1.0"),
         ({"hidden_size": 20, "learning_rate": 1e-3, "momentum": 1.5}, "momentum is 1.5"),
         ({"hidden_size": 20, "learning_rate": math.nan}, "learning_rate is nan"),
+        ({"hidden_size": 20, "learning_rate": math.inf}, "learning_rate is inf"),
+        ({"hidden_size": 20, "learning_rate": "0.1"}, "learning_rate is '0.1'"),
+        ({"hidden_size": 20, "learning_rate": 0.1, "momentum": 1.0}, "less than 1"),
     ],
 )
 def test_parameters_that_cannot_be_are_refused(params, words):
@@ -291,12 +294,26 @@ def test_parameters_that_cannot_be_are_refused(params, words):
     [
         ({"lr_mode": "scaled"}, "'rescaled', 'raw'"),
         ({"max_epochs": 0}, "at least 1"),
+        ({"max_epochs": 2.5}, "a whole number"),
+        ({"clip": "1"}, "a number of at least 0"),
         ({"epochs": 3}, "unknown setting epochs"),
     ],
 )
 def test_an_unknown_protocol_setting_names_the_known_ones(settings, words):
     with pytest.raises(ok.UsageError, match=words):
         ok.Protocol.from_dict(settings)
+
+
+def test_a_seed_is_a_whole_number(music):
+    with pytest.raises(ok.UsageError, match="seed is -1"):
+        ok.train("V", music, seed=-1)
+
+
+def test_there_is_nothing_to_plot_before_an_epoch_is_finished(music):
+    run = ok.train("NOAF", music, hidden_size=8, learning_rate=1e30, max_epochs=2, progress=False)
+    assert run.result.curve == ()
+    with pytest.raises(ok.UsageError, match="no epoch was finished"):
+        run.plot()
 
 
 def test_canonical_json_refuses_what_json_has_no_word_for():

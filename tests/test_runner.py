@@ -1,8 +1,7 @@
-"""A run may be killed, interrupted, starved or lied to: what was finished is kept, once, and the next run goes on."""
+"""A run does what is planned, once, whatever its trials and workers do; what was finished is kept, and it goes on."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import json
@@ -12,13 +11,10 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
@@ -27,60 +23,23 @@ import odyssey_kit as ok
 pytest.importorskip("numba", reason="a study needs the extra [train]")
 
 import fake_work
+from running import STUDY, Place, environment
 
 from odyssey_kit.search import export, open_for_reading, published_results, runner
 from odyssey_kit.search.executors import LocalSlot, Serial, parse_executor
 from odyssey_kit.search.store import Store
 from odyssey_kit.training import canonical_json
 
-STUDY = fake_work.study()
 PLAN = STUDY.plan()
 EXPECTED = {spec.key: fake_work.quick(spec).to_dict() for spec in PLAN}
 
 only_posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 
 
-@dataclass
-class Place:
-    """Where a test's store, results and log lie."""
-
-    folder: Path
-
-    @property
-    def store(self) -> Path:
-        return self.folder / "runs" / "fake.sqlite"
-
-    @property
-    def results(self) -> Path:
-        return self.folder / "results"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "log"
-
-    def run(self, study: ok.StudySpec = STUDY, **settings) -> runner.RunSummary:
-        settings = {"executor": "serial", "progress": False, "work": fake_work.steady, **settings}
-        return ok.run_study(study, path=self.store, results=self.results, **settings)
-
-    def held(self) -> dict[str, dict]:
-        with open_for_reading(self.store) as store:
-            return {spec.key: result.to_dict() for spec, result in store.results()}
-
-    def begun(self) -> list[str]:
-        """Return the keys of the trials that were begun, in that order."""
-        return [line.split()[0] for line in self.log.read_text().splitlines()] if self.log.exists() else []
-
-
 @pytest.fixture
 def place(tmp_path, monkeypatch) -> Place:
     monkeypatch.setenv("FAKE_WORK_LOG", str(tmp_path / "log"))
     return Place(tmp_path)
-
-
-def environment() -> dict[str, str]:
-    """Return an environment in which another process finds this package and the fake work."""
-    folders = Path(fake_work.__file__).parent, Path(ok.__file__).parents[1]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
 
 
 # ---- the plan is run, once -------------------------------------------------------------------
@@ -331,155 +290,6 @@ def test_an_interrupt_while_a_result_is_written_does_not_lose_it(place, monkeypa
     summary = place.run()
     assert summary.interrupted
     assert place.held() == {spec.key: EXPECTED[spec.key] for spec in PLAN[:4]}
-
-
-class Running:
-    """A runner in a process group of its own, to be watched and killed."""
-
-    def __init__(self, place: Place, *, executor: str = "local:2", n_trials: int = 40, work: str = "steady") -> None:
-        self.out, self.err = place.folder / "stdout", place.folder / "stderr"
-        command = [sys.executable, fake_work.__file__, executor, place.store, place.results, str(n_trials), work]
-        with self.out.open("w") as out, self.err.open("w") as err:
-            self.process = subprocess.Popen(command, stdout=out, stderr=err, env=environment(), start_new_session=True)
-
-    def stored(self) -> list[str]:
-        """Return the keys that were reported stored so far."""
-        return [line.split()[1] for line in self.out.read_text().splitlines() if line.startswith("stored ")]
-
-    def wait_until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
-        """Wait until something holds, or the run is over."""
-        until = time.monotonic() + seconds
-        while not condition() and self.process.poll() is None:
-            assert time.monotonic() < until, self.err.read_text()
-            time.sleep(0.01)
-
-    def end(self) -> tuple[int, list[str], str]:
-        """Wait for the end; return exit code, keys that were reported stored, and standard error."""
-        code = self.process.wait(timeout=60)
-        return code, self.stored(), self.err.read_text()
-
-    def left(self) -> list[str]:
-        """Return what is alive of the group."""
-        listed = subprocess.run(["ps", "-A", "-o", "pgid=,stat=,pid=,args="], capture_output=True, text=True).stdout
-        rows = [line.split(maxsplit=3) for line in listed.splitlines()]
-        return [" ".join(row) for row in rows if row[0] == str(self.process.pid) and not row[1].startswith("Z")]
-
-    def wait_until_none_is_left(self, seconds: float = 20) -> None:
-        until = time.monotonic() + seconds
-        while left := self.left():
-            assert time.monotonic() < until, f"still alive: {left}"
-            time.sleep(0.05)
-
-
-@pytest.fixture
-def start(place) -> Iterator[Callable[..., Running]]:
-    """Start runners that do not outlive the test, whatever becomes of it."""
-    started: list[Running] = []
-
-    def begin(**settings) -> Running:
-        started.append(Running(place, **settings))
-        return started[-1]
-
-    yield begin
-    for running in started:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(running.process.pid, signal.SIGKILL)
-        running.process.wait()
-
-
-@only_posix
-@pytest.mark.parametrize("moment", ["while workers start", "while trials run"])
-def test_an_interrupt_from_the_terminal_ends_all_and_loses_nothing(place, start, moment):
-    """Ctrl-C reaches the whole group: the runner ends in good order, the workers leave it to the runner."""
-    running = start()
-    if moment == "while trials run":
-        running.wait_until(lambda: len(running.stored()) >= 5)
-    else:
-        running.wait_until(place.store.exists)
-        time.sleep(0.3)
-    assert running.process.poll() is None
-    began = time.monotonic()
-    os.killpg(running.process.pid, signal.SIGINT)
-    code, stored, err = running.end()
-    assert time.monotonic() - began < 20
-    assert code == 130, err
-    assert err == "", "neither the runner nor a worker complains"
-    assert len(stored) >= (5 if moment == "while trials run" else 0)
-    assert set(stored) == place.held().keys()
-    assert running.out.read_text().splitlines()[-1].startswith(f"{len(stored)} of 80 trials done")
-    running.wait_until_none_is_left()
-
-
-# ---- kill -9 --------------------------------------------------------------------------------
-
-
-Start = Callable[..., Running]
-
-
-def kill_again_and_again(place: Place, start: Start, moments: list[Callable[[Running], None]], n_trials: int) -> None:
-    """Kill runs of one study at those moments, then let a run end, and look at all that must hold."""
-    reported: set[str] = set()
-    for moment in moments:
-        begun_before = len(place.begun())
-        running = start(n_trials=n_trials)
-        moment(running)
-        running.process.kill()  # the runner only, so that its workers have to notice by themselves
-        code, stored, err = running.end()
-        assert code in (0, -signal.SIGKILL), err
-        running.wait_until_none_is_left()
-        again = set(place.begun()[begun_before:])
-        assert not again & reported, "what was reported stored is not run again"
-        reported |= set(stored)
-        if reported:
-            assert reported <= place.held().keys(), "what was reported stored is there"
-    code, _, err = start(n_trials=n_trials).end()
-    assert code == 0, err
-    plan = fake_work.study("killed", n_trials=n_trials).plan()
-    assert place.held() == {spec.key: fake_work.quick(spec).to_dict() for spec in plan}
-    repeated = len(place.begun()) - len(plan)
-    assert repeated <= 2 * len(moments), "a kill costs at most what was under way"
-
-
-def moments(n: int, seed: int) -> list[Callable[[Running], None]]:
-    """Return random moments: every fourth while the run starts, the others between two results."""
-    chance = random.Random(seed)
-
-    def starting(seconds: float) -> Callable[[Running], None]:
-        return lambda running: time.sleep(seconds)
-
-    def working(results: int, seconds: float) -> Callable[[Running], None]:
-        def wait(running: Running) -> None:
-            running.wait_until(lambda: len(running.stored()) >= results)
-            time.sleep(seconds)
-
-        return wait
-
-    return [
-        starting(chance.uniform(0, 3)) if i % 4 == 1 else working(chance.randint(1, 7), chance.uniform(0, 0.06))
-        for i in range(n)
-    ]
-
-
-@only_posix
-def test_kills_at_a_few_random_moments_lose_and_repeat_nothing(place, start):
-    kill_again_and_again(place, start, moments(4, seed=11), n_trials=15)
-
-
-@only_posix
-@pytest.mark.slow
-def test_kills_at_fifty_random_moments_lose_and_repeat_nothing(place, start):
-    kill_again_and_again(place, start, moments(50, seed=12), n_trials=150)
-
-
-@only_posix
-def test_no_worker_outlives_a_runner_that_was_killed(place, start):
-    """Even workers that are busy for an hour."""
-    running = start(work="endless")
-    running.wait_until(lambda: len(place.begun()) >= 2)
-    assert running.process.poll() is None, running.err.read_text()
-    assert len(running.left()) >= 3, "the runner and two workers"
-    running.process.kill()
-    running.wait_until_none_is_left()
 
 
 # ---- what is shown --------------------------------------------------------------------------

@@ -81,7 +81,7 @@ class Comparison:
             shown[words] = ["not tested" if math.isnan(p) else f"{p:.2g}" for p in self.frame[name].to_numpy()]
         shown["verdict"] = self.frame["verdict"]
         shown["diverged"] = self.frame["n_diverged"].astype(str) + " of " + self.frame["n_trials"].astype(str)
-        if shown["task"].nunique() == 1:
+        if len(set(shown["task"])) == 1:
             shown = shown.drop(columns="task")
         if self.frame["note"].any():
             shown["note"] = self.frame["note"]

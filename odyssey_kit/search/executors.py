@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from odyssey_kit.errors import UsageError
-from odyssey_kit.training import TrialResult, TrialSpec, run_trial
+from odyssey_kit.training import TrialResult, TrialSpec
 
 __all__ = ["LocalSlot", "Serial", "describe_failure", "local_slot", "parse_executor", "train_one"]
 
@@ -25,6 +25,8 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 
 def train_one(spec: TrialSpec) -> TrialResult:
     """Run a trial in a worker; its own function, so that a worker finds it by name."""
+    from odyssey_kit.training import run_trial  # here, so that a study can be planned without numba
+
     return run_trial(spec)
 
 

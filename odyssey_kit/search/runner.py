@@ -22,8 +22,6 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from odyssey_kit.data import load_dataset
-from odyssey_kit.engine.compiled import is_compiled
-from odyssey_kit.engine.network import compile_kernels
 from odyssey_kit.errors import OdysseyError, StudyError, UsageError
 from odyssey_kit.search.executors import describe_failure, local_slot, parse_executor, train_one
 from odyssey_kit.search.publish import export, published_folder, published_results
@@ -37,13 +35,14 @@ __all__ = ["RunSummary", "run_study"]
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run left behind: planned trials, and the stored ones by state."""
+    """What a run left behind: planned trials, the stored ones by state, and how many were published before."""
 
     planned: int
     complete: int
     diverged: int
     failed: int
     interrupted: bool = False
+    published: int = 0
 
     @property
     def done(self) -> int:
@@ -68,12 +67,19 @@ class _Log:
         sys.stderr.flush()
 
 
+def _in_notebook() -> bool:
+    """Return whether this process is a notebook's kernel; that its package is loaded says nothing."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
 class _Progress:
     """A bar on standard error: in a terminal or notebook a bar, in a log a line a minute."""
 
     def __init__(self, planned: int, states: Iterable[str], shown: bool) -> None:
         self.counts = Counter(states)
-        lively = sys.stderr.isatty() or "ipykernel" in sys.modules
+        lively = sys.stderr.isatty() or _in_notebook()
         looks = {"mininterval": 0.2, "dynamic_ncols": True} if lively else {"mininterval": 60.0, "file": _Log()}
         self.bar = tqdm(total=planned, initial=sum(self.counts.values()), unit="trial", disable=not shown, **looks)
         self._postfix()
@@ -247,34 +253,30 @@ def run_study(
     keys = {spec.key for spec in plan}
     folder = published_folder(study.name, results)
     with open_for_writing(study, path) as store:
-        for spec, result in published_results(folder):
-            if spec.key in keys:
-                store.add(spec, result)
+        published = [(spec, result) for spec, result in published_results(folder) if spec.key in keys]
+        for spec, result in published:
+            store.add(spec, result)
         states = store.states()
         pending = [spec for spec in plan if spec.key not in states][:limit]
-        if work is train_one and pending:
+        interrupted, compilation = False, None
+        if pending and work is train_one:
+            compilation = _compilation(study)
             for task in study.tasks:
                 load_dataset(task)  # fetched and verified once, before any worker needs it
-        interrupted = False
         if pending:
             with _Progress(len(plan), (states[key] for key in keys if key in states), progress) as shown:
                 keep = _keeper(study, store, shown, folder, export_every)
-                compilation = _compilation(study, shown) if work is train_one else None
                 slots = _Slots(makers[: len(pending)], work)
                 interrupted = _work_through(slots, pending, max_attempts, keep, compilation)
         counts = Counter(state for key, state in store.states().items() if key in keys)
-    return RunSummary(len(plan), counts["COMPLETE"], counts["DIVERGED"], counts["FAILED"], interrupted)
+    return RunSummary(len(plan), counts["COMPLETE"], counts["DIVERGED"], counts["FAILED"], interrupted, len(published))
 
 
-def _compilation(study: StudySpec, shown: _Progress) -> Callable[[], None]:
-    """Return what compiles the kernels, to be called in a process that does not train.
+def _compilation(study: StudySpec) -> Callable[[], None]:
+    """Return what compiles the kernels before any worker trains; it says so itself if it has to."""
+    from odyssey_kit.engine.compiled import compile_apart
 
-    Code that was just compiled and the same code from the cache differ in the last bits of their sums:
-    only if all workers load it does a trial give the same bits in each.
-    """
-    if not is_compiled():
-        shown.say("compiling the kernels, once: a minute or so")
-    return partial(compile_kernels, study.protocol.dtype)
+    return partial(compile_apart, study.protocol.dtype)
 
 
 def _keeper(

@@ -27,6 +27,11 @@ BLOCK = 10
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
+def _rounded(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep twelve digits of a draw: the last of sixteen depend on a platform's mathematics, and keys on the draw."""
+    return {name: float(f"{value:.12g}") if isinstance(value, float) else value for name, value in params.items()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class StudySpec:
     """A random search over a grid of cells (task × variant).
@@ -93,7 +98,7 @@ class StudySpec:
             task=task,
             variant=cell,
             index=index,
-            params=self.space.from_unit(units),
+            params=_rounded(self.space.from_unit(units)),
             seed="".join(f"{word:08x}" for word in training.generate_state(4)),
             protocol=self.protocol,
             numerics=self.numerics,

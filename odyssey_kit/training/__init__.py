@@ -1,11 +1,22 @@
 """Training: one trial, from a spec that says everything to a result that keeps everything.
 
-May import `variants`, `space`, `errors`, `data` and `engine`.
+Specs, results and protocols are plain data; what trains is loaded on first use, so that a plan or a
+published study can be read without numba or torch. May import `variants`, `space`, `errors`, `data` and `engine`.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from odyssey_kit.training.protocol import NUMERICS, Protocol
-from odyssey_kit.training.trainer import Training, run_trial, train
 from odyssey_kit.training.trial import EpochRow, TrialResult, TrialSpec, canonical_json
+
+if TYPE_CHECKING:
+    from odyssey_kit.training.population import run_population as run_population
+    from odyssey_kit.training.trainer import Training as Training
+    from odyssey_kit.training.trainer import run_trial as run_trial
+    from odyssey_kit.training.trainer import train as train
 
 __all__ = [
     "NUMERICS",
@@ -15,6 +26,14 @@ __all__ = [
     "TrialResult",
     "TrialSpec",
     "canonical_json",
+    "run_population",
     "run_trial",
     "train",
 ]
+_TRAINS = {"Training": "trainer", "run_trial": "trainer", "train": "trainer", "run_population": "population"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _TRAINS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_TRAINS[name]}"), name)

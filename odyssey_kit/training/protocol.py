@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 from odyssey_kit.errors import UsageError
@@ -24,6 +25,11 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "gradient": ("full", "carousel"),
     "dtype": ("float32", "float64"),
 }
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a real number, numpy's included, and no truth value."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +85,11 @@ class Protocol:
                     f"protocol: {field} is {getattr(self, field)!r}, expected one of {', '.join(map(repr, choices))}"
                 )
         for field, least in (("clip", 0.0), ("initial_weight_std", 0.0), ("max_epochs", 1), ("patience", 0)):
-            if not getattr(self, field) >= least:
-                raise UsageError(f"protocol: {field} is {getattr(self, field)!r}, expected at least {least}")
+            value = getattr(self, field)
+            whole = isinstance(least, int)
+            if not is_number(value) or not value >= least or (whole and value != int(value)):
+                kind = "a whole number" if whole else "a number"
+                raise UsageError(f"protocol: {field} is {value!r}, expected {kind} of at least {least}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return all settings as plain data, defaults too."""

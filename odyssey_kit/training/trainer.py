@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from odyssey_kit.data import SequenceDataset, load_dataset
+from odyssey_kit.engine.compiled import compile_apart
 from odyssey_kit.engine.network import Network, sequences
 from odyssey_kit.engine.parameters import Layout
 from odyssey_kit.errors import UsageError
@@ -54,6 +55,7 @@ class _Trial:
     def __init__(self, spec: TrialSpec, dataset: SequenceDataset) -> None:
         if dataset.task != "next-step":
             raise UsageError(f"data set {dataset.name!r} is a {dataset.task!r} task; this version trains 'next-step'")
+        compile_apart(spec.protocol.dtype)
         self.spec, self.dataset, self.protocol = spec, dataset, spec.protocol
         self.streams = _Streams.from_seed(spec.seed)
         dtype = np.dtype(spec.protocol.dtype)
@@ -82,7 +84,7 @@ class _Trial:
         return self.data.inputs + noise
 
     def epoch(self) -> EpochRow:
-        """Train one epoch, evaluate, and return its row; a loss that is not finite stays in the row."""
+        """Train one epoch, evaluate, and return its row, in which a loss may be not finite."""
         params, protocol = self.spec.params, self.protocol
         scale = 1.0 - params["momentum"] if protocol.lr_mode == "rescaled" else 1.0
         sequence_count, frames = len(self.data.offsets) - 1, int(self.data.offsets[-1])
@@ -192,7 +194,10 @@ def run_trial(spec: TrialSpec, *, on_epoch: OnEpoch | None = None) -> TrialResul
 
 @dataclass(frozen=True)
 class Training:
-    """A network trained by hand: its result, its history and its weights at the best epoch."""
+    """A network trained by hand: its result, its history, and its weights.
+
+    The weights are those of the best validation epoch, or the last ones where no epoch was finished.
+    """
 
     spec: TrialSpec
     result: TrialResult
@@ -204,8 +209,17 @@ class Training:
         return pd.DataFrame(map(asdict, self.result.curve), columns=[field.name for field in fields(EpochRow)])
 
     def plot(self) -> alt.TopLevelMixin:
-        """Draw the history."""
+        """Draw the history.
+
+        Raises
+        ------
+        UsageError
+            If no epoch was finished.
+        """
         from odyssey_kit import charts
+
+        if not self.result.curve:
+            raise UsageError(f"nothing to plot: no epoch was finished ({self.result.error})")
 
         return charts.training_curves(self.history)
 
@@ -221,6 +235,12 @@ class Training:
             f"Training({self.spec.variant.name} on {self.spec.task}, hidden_size={self.spec.params['hidden_size']}: "
             f"{shown.state.lower()}, {len(shown.curve)} epochs, {best}, {shown.seconds:.1f} s)"
         )
+
+
+def _hexadecimal(seed: int) -> str:
+    if not isinstance(seed, int) or seed < 0:
+        raise UsageError(f"seed is {seed!r}, expected a whole number from 0")
+    return f"{seed:x}"
 
 
 def train(
@@ -278,7 +298,7 @@ def train(
             "momentum": momentum,
             "input_noise_std": input_noise_std,
         },
-        seed=f"{seed:x}",
+        seed=_hexadecimal(seed),
         protocol=Protocol.from_dict(protocol),
     )
     trial = _Trial(spec, data)

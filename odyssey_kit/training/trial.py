@@ -10,24 +10,26 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 from odyssey_kit.errors import UsageError
-from odyssey_kit.training.protocol import NUMERICS, Protocol
+from odyssey_kit.training.protocol import NUMERICS, Protocol, is_number
 from odyssey_kit.variants import LSTMVariant
 
 __all__ = ["EpochRow", "TrialResult", "TrialSpec", "canonical_json"]
 
 # What a trial takes when a study does not search it; Odyssey, section IV-D, gives the searched four.
 PARAMETER_DEFAULTS: Mapping[str, float] = {"momentum": 0.0, "input_noise_std": 0.0}
-_LIMITS: Mapping[str, tuple[type, float, float]] = {
-    "hidden_size": (int, 1, 100_000),
-    "learning_rate": (float, 0.0, float("inf")),
-    "momentum": (float, 0.0, 1.0),
-    "input_noise_std": (float, 0.0, float("inf")),
+# Kind, least and greatest value, and what is expected in words. A momentum of 1 would never move.
+_LIMITS: Mapping[str, tuple[type, float, float, str]] = {
+    "hidden_size": (int, 1, 100_000, "a whole number from 1 to 100,000"),
+    "learning_rate": (float, 0.0, math.inf, "a finite number from 0"),
+    "momentum": (float, 0.0, math.nextafter(1.0, 0.0), "a number from 0 to less than 1"),
+    "input_noise_std": (float, 0.0, math.inf, "a finite number from 0"),
 }
 
 
@@ -84,10 +86,10 @@ class TrialSpec:
                 f"trial: got parameters {', '.join(sorted(params))}; expected {', '.join(sorted(_LIMITS))}"
             )
         resolved = {}
-        for name, (kind, low, high) in _LIMITS.items():
+        for name, (kind, low, high, words) in _LIMITS.items():
             value = params[name]
-            if not low <= value <= high or (kind is int and value != int(value)):
-                raise UsageError(f"trial: {name} is {value!r}, expected a {kind.__name__} from {low} to {high}")
+            if not is_number(value) or not (low <= value <= high and math.isfinite(value)) or kind(value) != value:
+                raise UsageError(f"trial: {name} is {value!r}, expected {words}")
             resolved[name] = kind(value)
         object.__setattr__(self, "params", resolved)
 
