@@ -95,8 +95,6 @@ class LSTMVariant:
     >>> ok.variant("CIFG")
     LSTMVariant(name='CIFG', forget_gate='coupled')
     >>> mine = ok.variant("CIFG").replace(name="CIFG-NP", peepholes=False)
-    >>> mine.blocks
-    ('z', 'i', 'o')
     >>> mine.parameter_count(input_size=88, hidden_size=100)
     56700
     """
