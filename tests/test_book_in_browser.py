@@ -69,6 +69,36 @@ def test_every_brush_and_slider_changes_what_is_shown(chromium, addresses, page)
         assert visit.problems == []
 
 
+@pytest.mark.parametrize("page", _chapters())
+def test_a_finger_brushes_what_a_mouse_brushes(chromium, addresses, page):
+    with browser.Visit(chromium, browser.PHONE) as visit:
+        visit.open(f"{addresses['file']}/{page}.html")
+        for number, chart in enumerate(visit.charts, start=1):
+            for panel in visit.brushable(chart):
+                assert _swipe(visit, chart, panel), f"chart {number}: a finger at {panel} brushes nothing"
+                visit.reset(chart)
+        assert visit.problems == []
+
+
+def _swipe(visit, chart, panel) -> bool:
+    """Draw a finger over the middle of a panel; tell whether another panel changed."""
+    x, y, w, h = (panel[key] for key in "xywh")
+    aside = [(x - 3, y - 3, x + w + 3, y + h + 3)]
+    canvas = chart.query_selector("canvas")
+    # Clear of the page's header, which stays at the top edge.
+    visit.page.evaluate("([c, y]) => window.scrollBy(0, c.getBoundingClientRect().top + y - 200)", [canvas, y])
+    visit.settle()
+    before, corner = visit.pixels(chart, aside), canvas.bounding_box()
+    touch = visit.page.context.new_cdp_session(visit.page)
+    for step in range(13):
+        # Rather sideways than down: a finger that goes straight down scrolls the page.
+        at = {"x": corner["x"] + x + (0.25 + 0.03 * step) * w, "y": corner["y"] + y + (0.5 + 0.015 * step) * h}
+        touch.send("Input.dispatchTouchEvent", {"type": "touchMove" if step else "touchStart", "touchPoints": [at]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    visit.settle()
+    return visit.pixels(chart, aside) != before
+
+
 def test_the_book_has_a_brush_a_slider_and_formulas(chromium, addresses):
     found = {"brush": 0, "slider": 0, "formula": 0}
     for page in _chapters():
@@ -78,6 +108,14 @@ def test_the_book_has_a_brush_a_slider_and_formulas(chromium, addresses):
             found["slider"] += len(visit.page.query_selector_all(f":is({browser.DRAWN}) input[type=range]"))
             found["formula"] += len(visit.page.query_selector_all("mjx-container"))
     assert all(found.values()), found
+
+
+@pytest.mark.parametrize("page", _chapters())
+def test_every_table_fits_the_column(chromium, addresses, page):
+    with browser.Visit(chromium, browser.DESKTOP) as visit:
+        visit.open(f"{addresses['file']}/{page}.html")
+        wide = "[...document.querySelectorAll('.odyssey-scroll')].map(e => e.scrollWidth - e.clientWidth)"
+        assert all(more <= 1 for more in visit.page.evaluate(wide))
 
 
 @pytest.mark.parametrize("page", _chapters())
@@ -126,10 +164,12 @@ def test_data_saves_the_chart_s_table(chromium, addresses, address):
     assert saved
 
 
-def test_search_finds_a_word(chromium, addresses):
+@pytest.mark.parametrize("address", ["file", "http"])
+def test_search_finds_a_word(chromium, addresses, address):
     with browser.Visit(chromium, browser.DESKTOP) as visit:
-        visit.open(f"{addresses['http']}/search.html?q=forget")
+        visit.open(f"{addresses[address]}/search.html?q=forget")
         visit.page.wait_for_selector("#search-results li a")
+        visit.settle()
         assert visit.problems == []
 
 

@@ -113,6 +113,7 @@
     if (!chart._parts) {
       const mount = document.createElement("div");
       mount.className = "odyssey-chart-mount";
+      mount.addEventListener("pointerdown", announce, { capture: true });
       const tools = document.createElement("div");
       tools.className = "odyssey-chart-tools";
       chart.append(mount, tools);
@@ -185,6 +186,16 @@
     }
   }
 
+  // A finger does not move before it touches, but Vega asks the last movement what lies below a press. So the press is
+  // announced by the movement that a mouse would have made; without it a brush starts on nothing.
+  const announce = (event) => {
+    if (event.pointerType !== "touch" || !event.isPrimary || event.target.tagName !== "CANVAS") return;
+    const { clientX, clientY, screenX, screenY, pointerId, pointerType } = event;
+    const place = { clientX, clientY, screenX, screenY, bubbles: true, cancelable: true };
+    event.target.dispatchEvent(new PointerEvent("pointermove", { ...place, pointerId, pointerType, isPrimary: true }));
+    event.target.dispatchEvent(new MouseEvent("mousemove", place));
+  };
+
   // A chart wider than the column scrolls sideways; one that fits leaves sideways drags to its brush.
   function settle(chart, mount) {
     const scrolls = mount.scrollWidth > mount.clientWidth + 1;
@@ -240,6 +251,12 @@
       const [label, name] = tables.length > 1 ? [`Data (${count})`, `${base}-${i + 1}.csv`] : ["Data", `${base}.csv`];
       tools.append(button(label, `Save ${count} as a CSV file`, () => download(rows, name)));
     });
+  }
+
+  // --- Search ---------------------------------------------------------------------------------------------------
+  // A page opened as a file may not fetch the pages that a search found: it lists them without their excerpts.
+  if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined") {
+    DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
   }
 
   // --- When to draw ---------------------------------------------------------------------------------------------

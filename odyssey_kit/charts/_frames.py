@@ -19,8 +19,8 @@ from odyssey_kit.errors import UsageError
 
 LANE = 26  # pixels at the top edge that belong to the diverged trials
 METRICS = {"nll_per_frame": ("loss", "nats a frame")}
-# Beyond the loss of answering one half for each of 88 keys a number says only that training failed.
-CAPS = {"nll_per_frame": 1.1 * 88 * math.log(2)}
+# Above the loss of answering one half for each of 88 keys a number says only that training failed.
+CAPS = {"nll_per_frame": 88 * math.log(2)}
 HYPERPARAMETERS = {
     "learning_rate": "learning rate",
     "hidden_size": "hidden size",
@@ -62,9 +62,9 @@ def with_lane(frame: pd.DataFrame, *, metric: str) -> pd.DataFrame:
 
 
 def lane_words(outcome: Iterable[str], *, cap: float = math.nan) -> str:
-    """Return what the lane holds, as words: ``"3 diverged, 1 beyond 67"``."""
+    """Return what the lane holds, as words: ``"3 diverged, 1 above 61"``."""
     counts = pd.Series(list(outcome)).value_counts()
-    words = {"diverged": "diverged", "failed": "failed", "beyond": f"beyond {cap:.2g}"}
+    words = {"diverged": "diverged", "failed": "failed", "beyond": f"above {cap:.2g}"}
     return ", ".join(f"{counts[kind]} {text}" for kind, text in words.items() if kind in counts)
 
 
@@ -202,3 +202,19 @@ def rate_words(value: float) -> str:
 def task_words(task: str) -> str:
     """Return a task's name as a reader knows it; a stand-in says so."""
     return TASKS.get(task, task)
+
+
+def tasks_words(frame: pd.DataFrame) -> str:
+    """Return the names of a table's tasks."""
+    return " and ".join(task_words(task) for task in frame["task"].unique())
+
+
+def count_words(n: Any, noun: str) -> str:
+    """Return a number with its noun, in the plural where it is due."""
+    return f"{int(n)} {noun}" if int(n) == 1 else f"{int(n)} {noun}s"
+
+
+def size_words(counts: pd.Series) -> str:
+    """Return the sizes of groups in words: ``"3 to 11 trials"``."""
+    low, high = int(counts.min()), int(counts.max())
+    return count_words(low, "trial") if low == high else f"{low} to {count_words(high, 'trial')}"

@@ -6,7 +6,6 @@ May import the other modules of `charts`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import altair as alt
@@ -133,20 +132,19 @@ def _settings(frame: pd.DataFrame, *, metric: str, inside: Any) -> alt.Chart:
 def _variants(frame: pd.DataFrame, *, metric: str, value: frames.ValueAxis, inside: Any) -> alt.LayerChart:
     """Draw median and middle half of what is selected, for each variant."""
     order = frames.variant_order(frame["variant"])
-    # A third of the axis more, where the counts stand.
-    room = (value.high / value.low) ** 0.35 if value.log else 0.35 * (value.high - value.low)
-    value = replace(value, high=value.high * room if value.log else value.high + room)
+    scale = _zooming(value, metric=metric)
     base = _medians(frame, metric=metric, order=order, inside=inside)
+    axis = alt.Axis(grid=True, title=value.title, tickCount=8, labelExpr="format(datum.value, '~r')", labelOverlap=True)
     spread = base.mark_bar(size=10).encode(
-        x=alt.X("low:Q", scale=value.scale()), x2="high:Q", fill=frames.variant_spreads(order), tooltip=_MEDIAN_TIPS
+        x=alt.X("low:Q", scale=scale), x2="high:Q", fill=frames.variant_spreads(order), tooltip=_MEDIAN_TIPS
     )
     middle = base.mark_point(size=70, opacity=1, filled=True).encode(
-        x=alt.X("median:Q", scale=value.scale(), axis=value.axis(grid=True)),
+        x=alt.X("median:Q", scale=scale, axis=axis),
         color=frames.variant_colours(order),
         tooltip=_MEDIAN_TIPS,
     )
     numbers = (
-        base.transform_calculate(words="datum.n + (datum.lost ? ' + ' + datum.lost + ' ✕' : '') + ' trials'")
+        base.transform_calculate(words=_COUNTED)
         .mark_text(align="right", fontSize=11, color=MUTED.light)
         .encode(x=alt.value("width"), text="words:N")
     )
@@ -157,6 +155,17 @@ def _variants(frame: pd.DataFrame, *, metric: str, value: frames.ValueAxis, insi
     return panel.resolve_legend(fill="independent")
 
 
+def _zooming(value: frames.ValueAxis, *, metric: str) -> alt.Scale:
+    """Return the scale of the medians: the losses that are brushed, and a third more, where the counts stand."""
+    brushed = f"explorer_brush['{metric}']"
+    low = f"({brushed} ? max({value.low}, min({brushed}[0], {brushed}[1])) : {value.low})"
+    high = f"({brushed} ? min({value.high}, max({brushed}[0], {brushed}[1])) : {value.high})"
+    end = f"{high} * pow({high} / {low}, 0.35)" if value.log else f"{high} + 0.35 * ({high} - {low})"
+    domain: Any = [{"expr": low}, {"expr": end}]
+    return alt.Scale(type="log" if value.log else "linear", nice=False, zero=False, domain=domain)
+
+
+_COUNTED = "datum.n + (datum.lost ? ' + ' + datum.lost + ' ✕' : '') + (datum.all == 1 ? ' trial' : ' trials')"
 _MEDIAN_TIPS = [
     alt.Tooltip("variant:N", title="variant"),
     alt.Tooltip("n:Q", title="trials selected"),
@@ -207,6 +216,8 @@ def _selection_sentence(smallest: int, *, metric: str) -> str:
 
 def _finding(frame: pd.DataFrame, *, metric: str) -> str:
     drawn = frame[frame["outcome"].eq("drawn")]
+    if drawn.empty:
+        return f"All {len(frame)} trials diverged or failed."
     lowest, highest = drawn[_RATE].quantile([0.25, 0.75])
     slow, fast = drawn.loc[drawn[_RATE] <= lowest, metric].median(), drawn.loc[drawn[_RATE] >= highest, metric].median()
     lane = frames.lane_words(frame["outcome"], cap=frames.CAPS.get(frames.metric_of(frame), float("nan")))

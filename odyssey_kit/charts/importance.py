@@ -12,6 +12,7 @@ import pandas as pd
 
 from odyssey_kit.charts import _frames as frames
 from odyssey_kit.charts.palette import INK, PUBLISHED, tint
+from odyssey_kit.charts.sentences import percent_words
 from odyssey_kit.charts.theme import HEIGHTS, PERCENT, decades, narrow
 
 __all__ = ["importance_bars", "marginals"]
@@ -35,7 +36,7 @@ def importance_bars(importances: Any) -> alt.LayerChart:
     table = table.loc[:, [name for name in known if name in table.columns]]
     table = table.assign(
         effect=[_effect_words(str(name)) for name in table["parameters"]],
-        words=[f"{100 * share:.2g} %" if share >= 0.01 else "below 1 %" for share in table["share"]],
+        words=[percent_words(share) for share in table["share"]],
         kind=["rest" if name == "rest" else "effect" for name in table["parameters"]],
     )
     fit = f", out-of-bag R² {table['oob_r2'].iloc[0]:.2f}" if "oob_r2" in table else ""

@@ -7,17 +7,16 @@ and `charts._frames`.
 from __future__ import annotations
 
 import html
-import math
 import platform
 import re
 from importlib import metadata
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
 from odyssey_kit.charts import _frames as frames
+from odyssey_kit.charts._frames import count_words, size_words, tasks_words
+from odyssey_kit.charts._rates import apart, for_each_task, median_interval, moves
 from odyssey_kit.charts.palette import variant_order
 from odyssey_kit.variants import variant
 
@@ -37,8 +36,6 @@ __all__ = [
     "trials_answer",
     "variants_at_best_rates_answer",
 ]
-
-_RATE = "params_learning_rate"
 
 
 class Sentence(str):
@@ -136,24 +133,6 @@ def _version(name: str) -> str:
 # ---- answers ----------------------------------------------------------------------------------
 
 
-def median_interval(values: Any, *, level: float = 0.95) -> tuple[float, float]:
-    """Return an interval for the median of the distribution that the values are drawn from.
-
-    The ends are two of the values, chosen by the binomial distribution, so that nothing is assumed
-    of the distribution's shape. Too few values for the level give infinite ends.
-
-    Examples
-    --------
-    >>> median_interval(range(1, 21))
-    (6.0, 15.0)
-    """
-    ordered = np.sort(np.asarray(list(values), dtype=float))
-    rank = int(stats.binom.ppf((1 - level) / 2, len(ordered), 0.5))
-    if rank < 1:
-        return -math.inf, math.inf
-    return float(ordered[rank - 1]), float(ordered[-rank])
-
-
 def sizes_answer(*, input_size: int = 88, hidden_size: int = 100) -> Sentence:
     """Say what a vanilla layer consists of, and what each removal and the one addition cost.
 
@@ -180,12 +159,16 @@ def trials_answer(trials: Any) -> Sentence:
     frame = trials.frame
     states = frame["state"].value_counts()
     a_cell = frame.groupby(["task", "variant"]).size()
-    draws = f"{a_cell.min()}" if a_cell.min() == a_cell.max() else f"{a_cell.min()} to {a_cell.max()}"
+    draws = count_words(a_cell.min(), "random draw")
+    if a_cell.min() < a_cell.max():
+        draws = f"{a_cell.min()} to {count_words(a_cell.max(), 'random draw')}"
     ends = ", ".join(f"{states.get(state, 0)} {words}" for state, words in _ENDS.items())
-    epochs = int(frame["epochs"].max())
+    variants, tasks = frame["variant"].nunique(), frame["task"].nunique()
+    cells = f"each of {variants} variants" if variants > 1 else f"the variant {frame['variant'].iloc[0]}"
+    where = f"{'each of ' if tasks > 1 else ''}{tasks_words(frame)}"
     return Sentence(
-        f"{len(frame)} trials: {draws} random draws of {len(_searched(frame))} hyperparameters for each of "
-        f"{frame['variant'].nunique()} variants, at most {epochs} epochs each, on {_tasks(frame)}. {ends}."
+        f"{count_words(len(frame), 'trial')}: {draws} of {count_words(len(_searched(frame)), 'hyperparameter')} for "
+        f"{cells}, at most {count_words(frame['epochs'].max(), 'epoch')} each, on {where}. {ends}."
     )
 
 
@@ -193,149 +176,131 @@ _ENDS = {"COMPLETE": "complete", "DIVERGED": "diverged", "FAILED": "failed"}
 
 
 def _searched(frame: pd.DataFrame) -> list[str]:
-    return [name for name in frame.columns if str(name).startswith("params_")]
+    """Return the hyperparameters that were drawn; a column with one value was not."""
+    names = [str(name) for name in frame.columns if str(name).startswith("params_")]
+    return [name for name in names if len(frame[name].unique()) > 1]
 
 
 def so_far_answer(trials: Any) -> Sentence:
     """Say how far the book is from an answer: what its trials are, and that they decide nothing."""
     frame = trials.frame
     return Sentence(
-        f"This book cannot say yet: what it has so far are {len(frame)} trials of {frame['variant'].nunique()} "
-        f"variants on {_tasks(frame)}, of at most {int(frame['epochs'].max())} epochs each, which show how to find out."
+        f"This book cannot say yet: what it has so far are {count_words(len(frame), 'trial')} of "
+        f"{count_words(frame['variant'].nunique(), 'variant')} on {tasks_words(frame)}, of at most "
+        f"{count_words(frame['epochs'].max(), 'epoch')} each, which show how to find out."
     )
 
 
 def first_light_answer(trials: Any, *, metric: str = "test_metric") -> Sentence:
     """Say what moves the loss more, the learning rate or the variant, with medians and their intervals.
 
-    Compares the range of medians over the decades of the learning rate with that over the variants
-    within the best decade. Trials that diverged count as worse than every other; a variant of which
-    half diverged there has no finite median.
+    Compares, on each task, the range of medians over the decades of the learning rate with that over
+    the variants within the best decade. Decades of fewer than five trials are not looked at. Trials
+    that diverged count as worse than every other; a variant of which half diverged there has no
+    finite median, is not compared, and is named. Trials that failed are left out.
     """
-    frame = _ranked(trials, metric=metric)
-    best, worst = _best_and_worst_decade(frame)
-    inside, outside = frame[frame["decade"].eq(best)], frame[frame["decade"].eq(worst)]
-    by_variant = _medians_by_variant(inside)
-    between = float(by_variant.max() - by_variant.min())
-    more = _median(outside["ranked"]) - _median(inside["ranked"]) > between
-    claim = "more than the variant does" if more else "no more than the variant does"
-    unit = frames.metric_words(frame, metric).split(", ")[-1]
-    return Sentence(
-        f"The learning rate moves the loss {claim}: after {int(frame['epochs'].max())} epochs on {_tasks(frame)} the "
-        f"median test loss is {_median_words(inside['ranked'])} at learning rates (η) from {_decade_words(best)}, and "
-        f"{_median_words(outside['ranked'])} from {_decade_words(worst)}, in {unit}; at the better rates the medians "
-        f"of {len(by_variant)} variants lie within {between:.2g} of each other{_lost_words(inside)}."
-    )
+    return Sentence(for_each_task(trials, moves, metric=metric))
 
 
 def variants_at_best_rates_answer(trials: Any, *, metric: str = "test_metric") -> Sentence:
-    """Say how far the medians of the variants lie apart within the best decade of the learning rate."""
-    frame = _ranked(trials, metric=metric)
-    best, _ = _best_and_worst_decade(frame)
-    inside = frame[frame["decade"].eq(best)]
-    finite = _medians_by_variant(inside)
-    first, last = finite.index[0], finite.index[-1]
-    return Sentence(
-        f"At learning rates from {_decade_words(best)} ({len(inside)} trials) the medians of {len(finite)} variants "
-        f"lie between {_value_words(finite[first])} ({first}) and {_value_words(finite[last])} "
-        f"({last}){_lost_words(inside)}."
-    )
+    """Say how far the medians of the variants lie apart within the best decade of the learning rate.
 
-
-def _lost_words(frame: pd.DataFrame) -> str:
-    """Name the variants whose median trial lies in the lane."""
-    finite = _medians_by_variant(frame)
-    lost = [name for name in variant_order(frame["variant"]) if name not in finite.index]
-    cap = frames.CAPS.get(frames.metric_of(frame))
-    above = f" or ended above {cap:.2g}" if cap else ""
-    return f"; {', '.join(lost)} diverged{above} in half of the trials there, or more" if lost else ""
-
-
-def _ranked(trials: Any, *, metric: str) -> pd.DataFrame:
-    frame = frames.with_lane(frames.drawn(trials, needed=(metric, _RATE)), metric=metric)
-    return frame.assign(
-        ranked=frame[metric].astype(float).where(frame["outcome"].eq("drawn"), math.inf),
-        decade=np.floor(np.log10(frame[_RATE].to_numpy()) + 1e-9),
-    )
-
-
-def _best_and_worst_decade(frame: pd.DataFrame) -> tuple[float, float]:
-    medians = frame.groupby("decade")["ranked"].apply(_median).sort_values(kind="stable")
-    return float(medians.index[0]), float(medians.index[-1])  # pyright: ignore[reportArgumentType]
-
-
-def _medians_by_variant(frame: pd.DataFrame) -> pd.Series:
-    """Return the finite medians, the lowest first."""
-    medians = frame.groupby("variant")["ranked"].apply(_median).sort_values(kind="stable")
-    return medians[np.isfinite(medians)]
-
-
-def _tasks(frame: pd.DataFrame) -> str:
-    return " and ".join(frames.task_words(task) for task in frame["task"].unique())
-
-
-def _median(values: pd.Series) -> float:
-    return float(np.quantile(values.to_numpy(), 0.5, method="inverted_cdf"))
-
-
-def _median_words(values: pd.Series) -> str:
-    low, high = median_interval(values)
-    middle, first, last = map(_value_words, (_median(values), low, high))
-    return f"{middle} (95 % interval {first} to {last}, n = {len(values)})"
-
-
-def _value_words(value: float) -> str:
-    if not math.isfinite(value):
-        return "diverged" if value > 0 else "unknown"
-    return f"{value:#.3g}".rstrip(".")
-
-
-def _decade_words(decade: float) -> str:
-    return f"{frames.rate_words(10.0**decade)} to {frames.rate_words(10.0 ** (decade + 1))}"
+    The first and the last are named only if no median is that of fewer than five trials.
+    """
+    return Sentence(for_each_task(trials, apart, metric=metric))
 
 
 def comparison_answer(comparison: Any, *, words: str = "nats a frame") -> Sentence:
     """Say which variants differ from the baseline, by how much, and that the others are undecided."""
     table = comparison.to_frame()
-    parts = []
-    for task, rows in table.groupby("task", sort=False):
-        different = rows[rows["verdict"].eq("different")]
-        listed = ", ".join(
-            f"{name} by {difference:+.2g} ({low:+.2g} to {high:+.2g})"
-            for name, difference, low, high in different[["variant", "difference", "low", "high"]].itertuples(
-                index=False
-            )
-        )
-        undecided = variant_order(rows.loc[rows["verdict"].eq("undecided"), "variant"])
-        names = f" ({', '.join(undecided)})" if undecided else ""
-        if len(different):
-            are = f"{len(different)} of {len(rows)} variants are different from {comparison.baseline}: {listed} {words}"
-            rest = f"{len(undecided)} are undecided{names}"
-        else:
-            are, rest = f"no variant is different from {comparison.baseline} so far", f"all are undecided{names}"
-        parts.append(f"On {frames.task_words(str(task))} {are}; {rest}.")
-    sizes = sorted(set(table["n"]))
-    trials = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    if table.empty:
+        return Sentence(f"There is no variant to compare with {comparison.baseline}.")
+    parts = [_verdicts(rows, str(task), comparison.baseline, words) for task, rows in table.groupby("task", sort=False)]
+    worse = f" A positive difference is worse than {comparison.baseline}." if "+" in " ".join(parts) else ""
     return Sentence(
-        f"{' '.join(parts)} Each rests on the best {100 * comparison.top:.3g} % of the trials by validation ({trials} "
-        "a variant), Welch's test and Holm's correction; the intervals are 95 %, not corrected."
+        f"{' '.join(parts)}{worse} Each rests on the best {100 * comparison.top:.3g} % of the trials by validation "
+        f"({size_words(table['n'])} a variant), Welch's test and Holm's correction; the intervals are 95 %, not "
+        "corrected."
     )
 
 
-def importance_answer(model: Any) -> Sentence:
-    """Say what share of the variance the first hyperparameters explain, and how well the forest fits."""
+def _verdicts(rows: pd.DataFrame, task: str, baseline: str, words: str) -> str:
+    different = rows[rows["verdict"].eq("different")]
+    columns = ["variant", "difference", "low", "high"]
+    listed = ", ".join(
+        f"{name} by {difference:+.2g} ({low:+.2g} to {high:+.2g})"
+        for name, difference, low, high in different[columns].itertuples(index=False)
+    )
+    undecided = variant_order(rows.loc[rows["verdict"].eq("undecided"), "variant"])
+    names = f" ({', '.join(undecided)})" if undecided else ""
+    on = f"On {frames.task_words(task)}"
+    if different.empty:
+        are = "all are undecided" if len(undecided) > 1 else "the comparison is undecided"
+        return f"{on} no variant is different from {baseline} so far; {are}{names}."
+    verb = "is" if len(different) == 1 else "are"
+    of = count_words(len(rows), "variant")
+    are = f"{on} {len(different)} of {of} {verb} different from {baseline}: {listed} {words}"
+    if not undecided:
+        return f"{are}."
+    return f"{are}; {len(undecided)} {'is' if len(undecided) == 1 else 'are'} undecided{names}."
+
+
+def importance_answer(model: Any, trials: Any = None, *, of: Any = None) -> Sentence:
+    """Say what share of the variance the first hyperparameters explain, and how well the forest fits.
+
+    Parameters
+    ----------
+    model : FunctionalANOVA
+        Fitted.
+    trials : Trials, optional
+        What it was fitted to; their variants are counted.
+    of : Trials, optional
+        What `trials` were taken from; variants that were left out are named, and why.
+    """
     table = model.importances()
     effects = table[table["parameters"].ne("rest")]
     rest = float(table.loc[table["parameters"].eq("rest"), "share"].iloc[0])
     words = {**frames.HYPERPARAMETERS, "input_noise_std": "input noise"}
     first = effects.iloc[0]
-    others = ", ".join(
-        f"{words.get(name, name)} {100 * share:.2g} %" if share >= 0.01 else f"{words.get(name, name)} below 1 %"
+    others = "".join(
+        f"{words.get(name, name)} {percent_words(share)}; "
         for name, share in effects[["parameters", "share"]].iloc[1:].itertuples(index=False)
     )
+    target = {"test_metric": "test loss", "valid_metric": "validation loss"}.get(model.target, model.target)
+    variants = [] if trials is None else variant_order(trials.frame["variant"])
+    among = f" of {len(variants)} variants together" if len(variants) > 1 else "".join(f" of {v}" for v in variants)
+    left = "" if of is None else _left_out(of.frame, variants)
     return Sentence(
-        f"Of the variance of the test loss over the search space, the forest attributes {100 * first['share']:.2g} % "
-        f"to the {words.get(first['parameters'], first['parameters'])} alone; {others}; "
-        f"interactions {100 * rest:.2g} %. It was fitted to {model.n_trials_} trials of all variants together and "
-        f"explains trials it did not see with R² = {model.oob_r2_:.2f}."
+        f"Of the variance of the {target} over the search space, the forest attributes {percent_words(first['share'])} "
+        f"to the {words.get(first['parameters'], first['parameters'])} alone; {others}"
+        f"interactions {percent_words(rest)}. It was fitted to {count_words(model.n_trials_, 'trial')}{among} and "
+        f"explains trials it did not see with R² = {model.oob_r2_:.2f}.{left}"
     )
+
+
+def _left_out(everything: pd.DataFrame, kept: list[str]) -> str:
+    parts = []
+    for name in variant_order(everything["variant"]):
+        cell = everything[everything["variant"].eq(name)]
+        diverged = int(cell["state"].eq("DIVERGED").sum())
+        why = (
+            f"{diverged} of its {count_words(len(cell), 'trial')} diverged"
+            if diverged
+            else count_words(len(cell), "trial")
+        )
+        if name not in kept:
+            parts.append(f"{name} ({why})")
+    return f" Left out: {', '.join(parts)}." if parts else ""
+
+
+def percent_words(share: float) -> str:
+    """Return a share of the variance in words.
+
+    Examples
+    --------
+    >>> percent_words(0.876), percent_words(0.998), percent_words(0.004)
+    ('88 %', '99.8 %', 'below 1 %')
+    """
+    if share < 0.01:
+        return "below 1 %"
+    return f"{100 * share:.3g} %" if share >= 0.995 else f"{100 * share:.2g} %"

@@ -29,7 +29,7 @@ def learning_rate_basin(trials: Any, *, metric: str = "test_metric") -> alt.TopL
 
     Each panel has the variant's trials, their running median, and in grey the middle half of all
     variants together (by half decades), so that a variant that leaves the common basin is seen to.
-    Trials that diverged or are beyond any sense are crosses at the top edge, counted in the panel's
+    Trials that diverged or ended above the cap are crosses at the top edge, counted in the panel's
     heading; medians and quartiles count them as worse than every other.
 
     Parameters
@@ -175,8 +175,8 @@ def variant_boxes(trials: Any, *, top: float = 0.25, metric: str = "test_metric"
     """Draw the spread of each variant's trials: of all of them, and of the best by validation.
 
     A box is the middle half, its line the median, the thin line the whole range, dots the trials.
-    The number above a variant counts its trials that diverged or whose loss is beyond any sense (10 %
-    above that of answering one half for every key); no box contains them.
+    The number above a variant counts its trials that diverged or whose loss is above that of
+    answering one half for every key; no box contains them.
 
     Parameters
     ----------
@@ -284,6 +284,8 @@ def _lost_words(summary: pd.DataFrame, x: alt.X) -> list[Any]:
 def _boxes_sentence(chosen: pd.DataFrame, *, task: str, metric: str) -> str:
     summary = box_frame(chosen, metric=metric).dropna(subset=["median"])
     ranked = summary.sort_values("median", kind="stable")
+    if ranked.empty:
+        return f"{frames.task_words(task)}: all {len(chosen)} of the best trials by validation diverged."
     best, worst = ranked.iloc[0], ranked.iloc[-1]
     return (
         f"{frames.task_words(task)}, best trials by validation: the median {frames.metric_words(chosen, metric)}, runs "
