@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -57,6 +58,11 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
 
 
+def _hear_interrupts() -> None:
+    """Undo what a shell does to commands in the background: they and their children ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Running:
     """A runner in a process group of its own, to be watched and killed."""
 
@@ -64,7 +70,9 @@ class Running:
         self.out, self.err = place.folder / "stdout", place.folder / "stderr"
         command = [sys.executable, fake_work.__file__, executor, place.store, place.results, str(n_trials), work]
         with self.out.open("w") as out, self.err.open("w") as err:
-            self.process = subprocess.Popen(command, stdout=out, stderr=err, env=environment(), start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdout=out, stderr=err, env=environment(), start_new_session=True, preexec_fn=_hear_interrupts
+            )
 
     def stored(self) -> list[str]:
         """Return the keys that were reported stored so far."""

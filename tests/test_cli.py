@@ -433,12 +433,15 @@ def test_a_reader_that_stops_reading_is_no_error():
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize(("command", "code"), [("run first-light", 2), ("variants", 0), ("data list", 0)])
+@pytest.mark.parametrize(("command", "code"), [("run odyssey-jsb", 2), ("variants", 0), ("data list", 0)])
 def test_without_the_training_extra_only_what_trains_is_refused_in_one_line(command, code):
     done = process("import sys; sys.modules['numba'] = sys.modules['torch'] = None\n", *command.split())
     assert done.returncode == code, done.stderr
     if code:
         assert done.stdout == ""
-        assert done.stderr == "odyssey: numba, which training needs, is not here: pip install 'odyssey_kit[train]'\n"
+        assert (
+            done.stderr
+            == "odyssey: numba, which training needs, is not here: in the checkout, run `make test`, or pip install -c constraints.txt -e '.[train]'\n"
+        )
     else:
         assert done.stderr == ""
