@@ -268,10 +268,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] not in _TRAINING:
             raise
-        code, message = (
-            2,
-            f"odyssey: {error.name}, which training needs, is not here: in the checkout, run `make test`, or pip install -c constraints.txt -e '.[train]'",
-        )
+        remedy = "run `make test`, or pip install -c constraints.txt -e '.[train]'"
+        code, message = 2, f"odyssey: {error.name}, which training needs, is not here: {remedy}"
     except Exception as error:
         if not hasattr(error, "format_message"):  # typer's own have it, whose class moved between its versions
             raise

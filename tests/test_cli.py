@@ -439,9 +439,7 @@ def test_without_the_training_extra_only_what_trains_is_refused_in_one_line(comm
     assert done.returncode == code, done.stderr
     if code:
         assert done.stdout == ""
-        assert (
-            done.stderr
-            == "odyssey: numba, which training needs, is not here: in the checkout, run `make test`, or pip install -c constraints.txt -e '.[train]'\n"
-        )
+        assert done.stderr.startswith("odyssey: numba, which training needs, is not here: run `make test`, or pip ")
+        assert done.stderr.count("\n") == 1
     else:
         assert done.stderr == ""
