@@ -23,7 +23,7 @@ import numba
 from llvmlite import binding
 from numba.core import config
 
-__all__ = ["cache_folder", "compile_apart", "is_compiled", "kernel", "source_hash"]
+__all__ = ["cache_folder", "compile_apart", "kernel", "source_hash"]
 
 # Sums may be reordered (SIMD) and a*b+c contracted, but NaN and infinity keep their meaning: the
 # trainer has to see a divergence.
@@ -64,25 +64,14 @@ def cache_folder() -> Path | None:
     return folder
 
 
-def _marker(dtype: str) -> Path | None:
-    folder = cache_folder()
-    return None if folder is None else folder / f"complete-{dtype}"
-
-
-def is_compiled(dtype: str = "float32") -> bool:
-    """Return whether the cache folder holds all kernels of a trial, of these very sources."""
-    marker = _marker(dtype)
-    return marker is not None and marker.exists()
-
-
 def compile_apart(dtype: str = "float32") -> None:
     """Compile all kernels of a trial, once, in a process that does not train.
 
     Code that was just compiled and the same code from the cache differ in the last bits of their sums:
     only if every process loads it does a trial give the same bits in each.
     """
-    marker = _marker(dtype)
-    if marker is None or marker.exists():
+    folder = cache_folder()
+    if folder is None or (marker := folder / f"complete-{dtype}").exists():
         return
     sys.stderr.write("odyssey_kit: compiling the kernels, once: a minute or so\n")
     code = f"from odyssey_kit.engine.network import compile_kernels; compile_kernels({dtype!r})"
