@@ -20,7 +20,8 @@ pytest.importorskip("numba", reason="a study needs the extra [train]")
 import fake_work
 
 from odyssey_kit import search
-from odyssey_kit.cli import WIDTH, main
+from odyssey_kit.cli import main
+from odyssey_kit.cli.printing import WIDTH
 from odyssey_kit.search import open_for_reading, open_for_writing, store_path
 
 COMMANDS = {
