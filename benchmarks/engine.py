@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import multiprocessing
 import os
 import subprocess
@@ -277,8 +276,8 @@ def start(rounds: int) -> list[Row]:
 # ---- the real chorales ---------------------------------------------------------------------------
 
 
-def _trial(spec: ok.TrialSpec, **params: float) -> trainer._Trial:
-    return trainer._Trial(replace(spec, params={**spec.params, **params}), ok.load_dataset("jsb-chorales"))
+def _trial(spec: ok.TrialSpec, **params: float) -> trainer.Trainer:
+    return trainer.Trainer(replace(spec, params={**spec.params, **params}), ok.load_dataset("jsb-chorales"))
 
 
 def noise(rounds: int) -> list[Row]:
@@ -299,7 +298,7 @@ def noise(rounds: int) -> list[Row]:
     runs = {
         "whole": repeat(trial.epoch),
         "bare": repeat(lambda: bare.network.train_epoch(order, learning_rate=1e-4, momentum=0.9)),
-        "noise": repeat(trial.noisy_inputs),
+        "noise": repeat(lambda: trial.course.noisy(trial.data.inputs)),
         "validation": repeat(lambda: trial.valid.pooled(trial.network)),
         "test": repeat(lambda: trial.test.pooled(trial.network)),
     }
@@ -332,7 +331,8 @@ def column(rounds: int) -> list[Row]:
     trials, calmed = [], 0
     for spec in tqdm(drawn, desc="warm-up", unit="trial", leave=False):
         trial = _trial(spec)
-        if not all(math.isfinite(trial.epoch().train_loss) for _ in range(2)):
+        trial.epoch(), trial.epoch()
+        if trial.course.state == "DIVERGED":
             # It would end at once; for an upper bound it is timed with steps of no length.
             trial, calmed = _trial(spec, learning_rate=0.0), calmed + 1
             trial.epoch()

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 import odyssey_kit as ok
 from odyssey_kit.engine import equations
-from odyssey_kit.engine.network import Batch, Network, sequences
+from odyssey_kit.engine.network import Network, sequences
 from odyssey_kit.engine.parameters import Layout
 
 FEATURES, HIDDEN, CLASSES, RATE, MOMENTUM = 3, 5, 4, 0.05, 0.7
@@ -133,8 +133,7 @@ def test_means_over_time_and_batch_divide_the_loss():
 def test_evaluation_is_the_equations_in_the_order_of_the_data(bidirectional):
     network, layout = assert_epochs_agree("V", "ctc", batch_size=2, bidirectional=bidirectional)
     theta = torch.tensor(network.theta)
-    batch = Batch.of(network.data)
-    X, losses = network.net_inputs(batch), network.sequence_losses(batch)
+    X, losses = network.net_inputs(network.data), network.sequence_losses(network.data)
     for s, (start, stop) in enumerate(pairwise(OFFSETS)):
         expected = net_inputs(layout, theta, INPUTS[start:stop])
         np.testing.assert_allclose(X[start:stop], expected, rtol=0, atol=1e-12)
@@ -143,13 +142,12 @@ def test_evaluation_is_the_equations_in_the_order_of_the_data(bidirectional):
 
 def test_the_label_error_rate_counts_edits_of_the_best_path():
     network, _ = assert_epochs_agree("V", "ctc", batch_size=1, bidirectional=False)
-    batch = Batch.of(network.data)
-    X, wrong = network.net_inputs(batch), 0
+    X, wrong = network.net_inputs(network.data), 0
     for s, (start, stop) in enumerate(pairwise(OFFSETS)):
         path = X[start:stop].argmax(axis=1)
         decoded = [k for t, k in enumerate(path) if k != 0 and (t == 0 or k != path[t - 1])]
         wrong += edits(decoded, STRINGS[s])
-    assert network.label_error_rate(batch) == pytest.approx(wrong / sum(map(len, STRINGS)))
+    assert network.label_error_rate(network.data) == pytest.approx(wrong / sum(map(len, STRINGS)))
 
 
 def edits(a, b):

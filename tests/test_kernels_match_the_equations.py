@@ -77,7 +77,7 @@ class Case:
         into["W"][:], into["R"][:], into["b"][:], into["p"][:] = inputs.T @ D, Y[previous].T @ D, D.sum(0), dp
         if self.cell.gate_recurrence:
             later, H = np.arange(rows) >= B, R.shape[0]
-            into["Rg"][:] = A[previous[later] - B, H : 4 * H].T @ D[later, H : 4 * H]
+            into["Rg"][:, : 3 * H] = A[previous[later] - B, H : 4 * H].T @ D[later, H : 4 * H]
         gradients = dict(self.layout.weights(gradient))
         outputs, gradients["inputs"], gradients["c0"] = (
             np.empty_like(self.error),

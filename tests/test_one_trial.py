@@ -262,7 +262,7 @@ def test_a_key_is_the_hash_of_everything_resolved():
     changed = [
         spec_of(index=1),
         spec_of(seed="2b"),
-        spec_of(numerics=2),
+        spec_of(numerics=99),
         spec_of(variant=ok.variant("NP")),
         spec_of(protocol=ok.Protocol(clip=1.0)),
         spec_of(params={"hidden_size": 21, "learning_rate": 1e-3}),

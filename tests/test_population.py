@@ -13,12 +13,12 @@ import torch
 import odyssey_kit as ok
 from odyssey_kit.data import SequenceDataset, Split
 from odyssey_kit.engine import equations
-from odyssey_kit.engine.network import Batch, Network, sequences
+from odyssey_kit.engine.network import Network, sequences
 from odyssey_kit.engine.parameters import Layout
 from odyssey_kit.engine.population import DeviceBatch, Population, Update
 from odyssey_kit.engine.population_filling import Filling, buckets, length_bucket
 from odyssey_kit.training.population import run_population, train_population
-from odyssey_kit.training.trainer import _Trial
+from odyssey_kit.training.trainer import Trainer
 from odyssey_kit.variants import ODYSSEY_VARIANTS, VARIANTS
 
 KEYS = 5
@@ -74,8 +74,8 @@ def specs_of(cell, params=THREE, **protocol):
 
 def alone(spec, dataset=MUSIC):
     """Return a trial's result and best weights from the compiled kernels."""
-    trial = _Trial(spec, dataset)
-    return trial.result(*trial.run(None)), trial.network.weights()
+    trainer = Trainer(spec, dataset)
+    return trainer.run(), trainer.network.weights()
 
 
 def curve_of(result):
@@ -220,7 +220,7 @@ def test_evaluation_equals_the_equations():
     for cell in CELLS:
         population = population_of(cell, 2, music_data(), hidden=5)
         split = MUSIC.test
-        batch = Batch.of(sequences(split.inputs, split.targets, split.offsets, dtype="float64"))
+        batch = sequences(split.inputs, split.targets, split.offsets, dtype="float64")
         losses = population.sequence_losses(DeviceBatch(batch, torch.device("cpu")))
         for k in range(2):
             weights = {name: torch.tensor(value) for name, value in population.weights(k).items()}

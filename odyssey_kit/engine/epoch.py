@@ -16,8 +16,9 @@ from odyssey_kit.engine.compiled import kernel
 from odyssey_kit.engine.ctc import ctc
 from odyssey_kit.engine.kernels import sequence_backward, sequence_forward
 from odyssey_kit.engine.losses import bernoulli, cross_entropy, logistic_squares, reinterpret, softmax_squares
+from odyssey_kit.engine.products import matrix_product, transpose
 
-__all__ = ["LOSSES", "Sequences", "Settings", "train_epoch"]
+__all__ = ["LOSSES", "Sequences", "Settings", "evaluate", "losses_of_sequences", "train_epoch"]
 
 # The losses of an epoch by name. The first has real targets a frame, the last two a string of labels
 # a sequence, the others a label a frame.
@@ -49,12 +50,13 @@ class Settings(NamedTuple):
 
 
 @kernel
-def add_to_rows(X, row):
-    """Add a vector to every row."""
-    for r in range(X.shape[0]):
-        x = X[r]
-        for j in range(row.size):
-            x[j] += row[j]
+def affine(x, W, b, out):
+    """Write x @ W + b."""
+    for r in range(out.shape[0]):
+        row = out[r]
+        for j in range(b.size):
+            row[j] = b[j]
+    matrix_product(x, W, out, True)
 
 
 @kernel
@@ -175,8 +177,7 @@ def forward(flags, starts, x, weights, work):
     A, _, C, Y, S, _, _ = work
     B = starts[1]
     a = A[: x.shape[0]]
-    np.dot(x, W, a)
-    add_to_rows(a, b)
+    affine(x, W, b, a)
     C[:B] = 0
     Y[:B] = 0
     sequence_forward(flags, starts, a, R, p, Rg, C, Y, S)
@@ -192,19 +193,19 @@ def backward(flags, starts, previous, x, weights, gradients, work):
     a, delta = A[:rows], D[:rows]
     dC[:B] = 0
     sequence_backward(flags, starts, a, R, p, Rg, C, S, dY, delta, gp, dC[:B])
-    np.dot(x.T, delta, gW)
+    matrix_product(x.T, delta, gW, False)
     sum_rows(delta, gb)
-    if B == 1:
-        np.dot(Y[:rows].T, delta, gR)
-    else:
+    before = Y[:rows]
+    if B > 1:
         before = np.empty((rows, H), Y.dtype)
         take_rows(Y, previous[:rows], before)
-        np.dot(before.T, delta, gR)
+    matrix_product(before.T, delta, gR, False)
     if flags.gate_recurrence:
-        gates = np.zeros((rows, 3 * H), A.dtype)
-        for r in range(B, rows):
-            gates[r] = A[r - 1 if B == 1 else previous[r] - B, H : 4 * H]
-        np.dot(gates.T, np.ascontiguousarray(delta[:, H : 4 * H]), gRg)
+        gates = a[: rows - 1, H : 4 * H]
+        if B > 1:
+            gates = np.empty((rows - B, 4 * H), A.dtype)[:, : 3 * H]
+            take_rows(a[:, H : 4 * H], previous[B:rows] - B, gates)
+        matrix_product(gates.T, delta[B:, H : 4 * H], gRg[:, : 3 * H], False)
 
 
 @kernel
@@ -260,8 +261,7 @@ def run_forward(flags, at, x, mirrored, reversal, layers, output, works, X, hidd
             hidden[r, H:] = works[1][3][B + reversal[r]]
         y = hidden[:rows]
     logits = X[:rows]
-    np.dot(y, V, logits)
-    add_to_rows(logits, d)
+    affine(y, V, d, logits)
     return y, logits
 
 
@@ -272,18 +272,81 @@ def run_backward(
     """Take the output layer's delta back to all gradients."""
     V, (gV, gd) = output[0], output_gradient
     rows = x.shape[0]
-    np.dot(y.T, delta, gV)
+    matrix_product(y.T, delta, gV, False)
     sum_rows(delta, gd)
+    V_transposed = np.empty((V.shape[1], V.shape[0]), V.dtype)
+    transpose(V, V_transposed)
     if len(layers) == 1:
-        np.dot(delta, V.T, works[0][5][:rows])
+        matrix_product(delta, V_transposed, works[0][5][:rows], False)
     else:
         H = V.shape[0] // 2
-        error = np.dot(delta, V.T)
+        error = np.empty((rows, V.shape[0]), V.dtype)
+        matrix_product(delta, V_transposed, error, False)
         works[0][5][:rows] = error[:, :H]
         for r in range(rows):
             works[1][5][reversal[r]] = error[r, H:]
         backward(flags, at, previous, mirrored, layers[1], gradients[1], works[1])
     backward(flags, at, previous, x, layers[0], gradients[0], works[0])
+
+
+@kernel
+def rows_of_batch(data, members, alone, index, directions):
+    """Return where the steps of a mini-batch begin, its packed inputs, and these mirrored for a second direction.
+
+    One sequence in one direction is used where it lies; `index`, the arrays that `pack_batch` fills,
+    then has to be as it was made.
+    """
+    starts, frames, previous, reversal = index
+    if alone:
+        first, last = data.offsets[members[0]], data.offsets[members[0] + 1]
+        x = data.inputs[first:last]
+        return starts[: last - first + 1], x, x
+    at = starts[: pack_batch(data.offsets, members, starts, frames, previous, reversal) + 1]
+    x = np.empty((at[-1], data.inputs.shape[1]), data.inputs.dtype)
+    take_rows(data.inputs, frames[: at[-1]], x)
+    mirrored = x
+    if directions == 2:
+        mirrored = np.empty_like(x)
+        take_rows(x, reversal[: at[-1]], mirrored)
+    return at, x, mirrored
+
+
+@kernel
+def index_for(room):
+    """Return room for where so many rows begin and lie: starts (room + 1), frames, previous and reversal."""
+    return np.arange(room + 1), np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
+
+
+@kernel
+def evaluate(flags, layers, output, data, works, X, hidden, net_inputs):
+    """Write the output layer's net inputs of every frame, (frames, K), in the data's order.
+
+    Sequences of like length are run together, as many as fit the room, so that what is read again and
+    again stays in the second-level cache.
+    """
+    room = X.shape[0]
+    index = index_for(room)
+    lengths = data.offsets[1:] - data.offsets[:-1]
+    order = np.argsort(-lengths, kind="mergesort")
+    begin = 0
+    while begin < order.size:
+        members = order[begin : begin + max(1, room // max(lengths[order[begin]], 1))].copy()
+        begin += members.size
+        at, x, mirrored = rows_of_batch(data, members, False, index, len(layers))
+        _, logits = run_forward(flags, at, x, mirrored, index[3], layers, output, works, X, hidden)
+        for r in range(x.shape[0]):
+            to, row = net_inputs[index[1][r]], logits[r]
+            for j in range(row.size):
+                to[j] = row[j]
+
+
+@kernel
+def losses_of_sequences(kind, data, net_inputs, losses):
+    """Write each sequence's loss, summed over its frames; net_inputs are overwritten."""
+    for s in range(losses.size):
+        first, last = data.offsets[s], data.offsets[s + 1]
+        labels = data.labels[data.label_offsets[s] : data.label_offsets[s + 1]]
+        losses[s] = sequence_loss(kind, net_inputs[first:last], data.targets[first:last], labels, 1.0)
 
 
 @kernel
@@ -321,8 +384,8 @@ def train_epoch(flags, vectors, layers, gradients, output, output_gradient, data
     room, directions = X.shape[0], len(layers)
     H = output[0].shape[0] // directions
     gates_end = H * (1 + (flags.input_gate > 0) + (flags.forget_gate > 0) + (flags.output_gate > 0))
-    starts, frames = np.arange(room + 1), np.empty(room, np.int64)
-    previous, reversal = np.empty(room, np.int64), np.empty(room, np.int64)
+    index = index_for(room)
+    previous, reversal = index[2], index[3]
     total, updates, norm_sum, norm_max, gates, shut = 0.0, 0, 0.0, 0.0, 0, 0.0
     largest_cell, largest_output = theta.dtype.type(0), theta.dtype.type(0)
     alone = settings.batch_size == 1 and directions == 1
@@ -330,19 +393,8 @@ def train_epoch(flags, vectors, layers, gradients, output, output_gradient, data
         move_ahead(theta, velocity, settings.momentum)
     for begin in range(0, order.size, settings.batch_size):
         members = order[begin : begin + settings.batch_size].copy()
-        B = members.size
-        if alone:
-            first, last = data.offsets[members[0]], data.offsets[members[0] + 1]
-            at = starts[: last - first + 1]
-            x = data.inputs[first:last]
-        else:
-            at = starts[: pack_batch(data.offsets, members, starts, frames, previous, reversal) + 1]
-            x = np.empty((at[-1], data.inputs.shape[1]), data.inputs.dtype)
-            take_rows(data.inputs, frames[: at[-1]], x)
-        rows, mirrored = x.shape[0], x
-        if directions == 2:
-            mirrored = np.empty_like(x)
-            take_rows(x, reversal[:rows], mirrored)
+        at, x, mirrored = rows_of_batch(data, members, alone, index, directions)
+        B, rows = members.size, x.shape[0]
         y, logits = run_forward(flags, at, x, mirrored, reversal, layers, output, works, X, hidden)
         loss = batch_loss(data, settings, members, at, logits)
         if not math.isfinite(loss):

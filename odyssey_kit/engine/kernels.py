@@ -14,7 +14,7 @@ longest sequence first, so a step touches only the sequences that still run and 
     S  (rows, H)      h(c), the cell as shown to the output gate
     D  (rows, G*H)    deltas of the pre-activations, filled up with zeros
 
-May import `compiled`, `primitives` and `variants`.
+May import `compiled`, `primitives`, `products` and `variants`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import numpy as np
 
 from odyssey_kit.engine.compiled import kernel
 from odyssey_kit.engine.primitives import lent, tanh, wide_vectors
+from odyssey_kit.engine.products import matrix_product, transpose
 from odyssey_kit.variants import ACTIVATIONS, LSTMVariant
 
 __all__ = ["Flags", "flags_of", "sequence_backward", "sequence_forward"]
@@ -102,42 +103,14 @@ def differentiate(kind, value, delta):
             delta[j] = delta[j] if value[j] > zero else zero
 
 
-# ---- matrix times vector, the heart of batch 1 ---------------------------------------------------
-
-
-@kernel
-def add_vector_matrix(x, M, a):
-    """Add x @ M to a, for M (K, n) read once, eight rows a pass."""
-    wide_vectors()
-    K, n = M.shape
-    k = 0
-    while k + 8 <= K:
-        x0, x1, x2, x3 = x[k], x[k + 1], x[k + 2], x[k + 3]
-        x4, x5, x6, x7 = x[k + 4], x[k + 5], x[k + 6], x[k + 7]
-        for j in range(n):
-            a[j] += (
-                (x0 * M[k, j] + x1 * M[k + 1, j])
-                + (x2 * M[k + 2, j] + x3 * M[k + 3, j])
-                + ((x4 * M[k + 4, j] + x5 * M[k + 5, j]) + (x6 * M[k + 6, j] + x7 * M[k + 7, j]))
-            )
-        k += 8
-    while k + 2 <= K:
-        x0, x1 = x[k], x[k + 1]
-        for j in range(n):
-            a[j] += x0 * M[k, j] + x1 * M[k + 1, j]
-        k += 2
-    while k < K:
-        x0 = x[k]
-        for j in range(n):
-            a[j] += x0 * M[k, j]
-        k += 1
+# ---- matrix times vector --------------------------------------------------------------------------
 
 
 @kernel
 def add_matrix_vector(M, d, y):
-    """Add M @ d to y, for M (K, n): the same matrix, used the other way round."""
+    """Add M[:, :n] @ d to y, for n numbers in d: the recurrent weights as they lie, used the other way round."""
     wide_vectors()
-    K, n = M.shape
+    K, n = M.shape[0], d.size
     zero = y.dtype.type(0)
     k = 0
     while k + 4 <= K:
@@ -317,24 +290,26 @@ def sequence_forward(flags, starts, A, R, p, Rg, C, Y, S):
     """Run packed sequences forward; see the module's head for the arrays."""
     wide_vectors()
     A, R, p, Rg, C, Y, S = lent(A), lent(R), lent(p), lent(Rg), lent(C), lent(Y), lent(S)
-    H = R.shape[0]
-    B = starts[1]
+    H, B = R.shape[0], starts[1]
     for t in range(starts.size - 1):
-        first = starts[t]
-        n = starts[t + 1] - first
+        first, last = starts[t], starts[t + 1]
+        n = last - first
         previous = B + starts[t - 1] if t > 0 else 0
-        if n == 1:
-            add_vector_matrix(Y[previous], R, A[first])
-        else:
-            A[first : first + n] += np.dot(Y[previous : previous + n], R)
+        matrix_product(Y[previous : previous + n], R, A[first:last], True)
         if flags.gate_recurrence and t > 0:
             before = starts[t - 1]
-            if n == 1:
-                add_vector_matrix(A[before, H : 4 * H], Rg, A[first, H : 4 * H])
-            else:
-                A[first : first + n, H : 4 * H] += np.dot(np.ascontiguousarray(A[before : before + n, H : 4 * H]), Rg)
+            matrix_product(A[before : before + n, H : 4 * H], Rg, A[first:last, H : 4 * H], True)
         for r in range(n):
             step_forward(flags, A[first + r], p, C[previous + r], C[B + first + r], S[first + r], Y[B + first + r])
+
+
+@kernel
+def transposed_for(W, columns, batch):
+    """Return W[:, :columns] transposed for mini-batches, and nothing for one sequence."""
+    room = np.empty((columns if batch > 1 else 0, W.shape[0]), W.dtype)
+    if batch > 1:
+        transpose(W[:, :columns], room)
+    return room
 
 
 @kernel
@@ -348,10 +323,11 @@ def sequence_backward(flags, starts, A, R, p, Rg, C, S, dY, D, dp, dC):
     wide_vectors()
     A, R, p, Rg, C, S = lent(A), lent(R), lent(p), lent(Rg), lent(C), lent(S)
     dY, D, dp, dC = lent(dY), lent(D), lent(dp), lent(dC)
-    H = R.shape[0]
-    B = starts[1]
+    H, B = R.shape[0], starts[1]
     T = starts.size - 1
-    counted_dG = np.zeros((B, 3 * H if flags.gate_recurrence else 0), A.dtype)
+    R_transposed = transposed_for(R, R.shape[1], B)
+    Rg_transposed = transposed_for(Rg, Rg.shape[0], B)
+    counted_dG = np.zeros((B, Rg.shape[0]), A.dtype)
     dG = lent(counted_dG)
     dp[:] = 0
     for t in range(T - 1, -1, -1):
@@ -360,16 +336,16 @@ def sequence_backward(flags, starts, A, R, p, Rg, C, S, dY, D, dp, dC):
         after = starts[t + 2] - starts[t + 1] if t + 1 < T else 0
         if after and not flags.carousel:
             nxt = starts[t + 1]
-            if after == 1:
+            if B == 1:
                 add_matrix_vector(R, D[nxt], dY[first])
             else:
-                dY[first : first + after] += np.dot(D[nxt : nxt + after], R.T)
+                matrix_product(D[nxt : nxt + after], R_transposed, dY[first : first + after], True)
             if flags.gate_recurrence:
                 dG[:] = 0
-                if after == 1:
+                if B == 1:
                     add_matrix_vector(Rg, D[nxt, H : 4 * H], dG[0])
                 else:
-                    dG[:after] = np.dot(np.ascontiguousarray(D[nxt : nxt + after, H : 4 * H]), Rg.T)
+                    matrix_product(D[nxt : nxt + after, H : 4 * H], Rg_transposed, dG[:after], False)
         previous = B + starts[t - 1] if t > 0 else 0
         for r in range(n):
             step_backward(

@@ -78,7 +78,7 @@ class _Layer(torch.autograd.Function):
         into["W"][:], into["R"][:], into["b"][:] = x.T @ D, Y[rows.previous].T @ D, D.sum(axis=0)
         if flags.gate_recurrence:
             before = rows.previous[rows.later] - rows.batch
-            into["Rg"][:] = A[before, H : 4 * H].T @ D[rows.later, H : 4 * H]
+            into["Rg"][:, : 3 * H] = A[before, H : 4 * H].T @ D[rows.later, H : 4 * H]
         # The truncated gradient passes along the cell only, so none reaches the first block output.
         dy0 = np.zeros_like(dC) if flags.carousel else D[: rows.batch] @ R.T
         dx = D @ W.T if ctx.needs_input_grad[0] else None

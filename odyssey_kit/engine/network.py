@@ -5,22 +5,23 @@ May import the engine's other modules.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from odyssey_kit.engine import decoding
 from odyssey_kit.engine.ctc import check_labels
-from odyssey_kit.engine.epoch import LOSSES, Sequences, Settings, pack_batch, run_forward, sequence_loss, train_epoch
+from odyssey_kit.engine.epoch import LOSSES, Sequences, Settings, evaluate, losses_of_sequences, train_epoch
 from odyssey_kit.engine.kernels import flags_of
 from odyssey_kit.engine.parameters import Layout, aligned_zeros
 from odyssey_kit.errors import UsageError
 from odyssey_kit.variants import ODYSSEY_VARIANTS
 
-__all__ = ["Batch", "EpochRecord", "Network", "compile_kernels", "sequences"]
+__all__ = ["EpochRecord", "Network", "compile_kernels", "sequences"]
 
 _LABELLED = ("ctc", "clstm-ctc")
+# Rows of a block of evaluation: with a hundred blocks an LSTM, its arrays fit the second-level cache.
+_EVALUATION_ROWS = 512
 
 
 class EpochRecord(NamedTuple):
@@ -71,25 +72,6 @@ def sequences(
     )
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Sequences packed once, to be evaluated many times."""
-
-    data: Sequences
-    inputs: np.ndarray
-    starts: np.ndarray
-    frames: np.ndarray
-    reversal: np.ndarray
-
-    @classmethod
-    def of(cls, data: Sequences) -> Batch:
-        """Pack all sequences."""
-        count, rows = len(data.offsets) - 1, int(data.offsets[-1])
-        starts, frames, previous, reversal = np.empty((4, rows + 1), np.int64)
-        steps = pack_batch(data.offsets, np.arange(count), starts, frames[:rows], previous[:rows], reversal[:rows])
-        return cls(data, data.inputs[frames[:rows]], starts[: steps + 1].copy(), frames[:rows], reversal[:rows])
-
-
 class Network:
     """An LSTM layer, of one direction or two, and an output layer, trained by mini-batches.
 
@@ -135,6 +117,7 @@ class Network:
         self._gradient = aligned_zeros(layout.size, self.theta.dtype)
         self._batch_size = min(batch_size, len(data.offsets) - 1)
         lengths = np.sort(np.diff(data.offsets))
+        self._evaluation_rows = 0  # room for evaluation is made when it is first wanted
         self._room = self._room_for(self._batch_size, int(lengths[-self._batch_size :].sum()))
 
     def _room_for(self, batch: int, rows: int) -> tuple[tuple[tuple[np.ndarray, ...], ...], np.ndarray, np.ndarray]:
@@ -202,38 +185,30 @@ class Network:
         )
         return EpochRecord(loss, updates, float(cell), float(output), norm_sum / max(updates, 1), norm_max, saturated)
 
-    def net_inputs(self, batch: Batch) -> np.ndarray:
-        """Return the output layer's net inputs of every frame, (frames, outputs), in the data's order."""
-        works, X, hidden = self._room_for(int(batch.starts[1]), len(batch.frames))
-        mirrored = batch.inputs[batch.reversal] if len(works) == 2 else batch.inputs
-        with np.errstate(over="ignore", invalid="ignore"):  # a diverged network is a result
-            _, logits = run_forward(
-                self.flags,
-                batch.starts,
-                batch.inputs,
-                mirrored,
-                batch.reversal,
-                self.layout.layers(self.theta),
-                self._output(self.theta),
-                works,
-                X,
-                hidden,
-            )
-        unpacked = np.empty_like(logits)
-        unpacked[batch.frames] = logits
-        return unpacked
+    def net_inputs(self, data: Sequences) -> np.ndarray:
+        """Return the output layer's net inputs of every frame, (frames, outputs)."""
+        longest = int(np.diff(data.offsets).max(initial=1))
+        if longest > self._evaluation_rows:
+            self._evaluation_rows = max(longest, _EVALUATION_ROWS)
+            self._evaluation_room = self._room_for(self._evaluation_rows, self._evaluation_rows)
+        net_inputs = np.empty((len(data.inputs), self.layout.output_size), self.theta.dtype)
+        evaluate(
+            self.flags,
+            self.layout.layers(self.theta),
+            self._output(self.theta),
+            data,
+            *self._evaluation_room,
+            net_inputs,
+        )
+        return net_inputs
 
-    def sequence_losses(self, batch: Batch) -> np.ndarray:
+    def sequence_losses(self, data: Sequences) -> np.ndarray:
         """Return each sequence's loss, summed over its frames, (sequences,)."""
-        X, data = self.net_inputs(batch), batch.data
         losses = np.empty(len(data.offsets) - 1)
-        for s in range(len(losses)):
-            frames = slice(data.offsets[s], data.offsets[s + 1])
-            labels = data.labels[data.label_offsets[s] : data.label_offsets[s + 1]]
-            losses[s] = sequence_loss(self.loss, X[frames], data.targets[frames], labels, 1.0)
+        losses_of_sequences(self.loss, data, self.net_inputs(data), losses)
         return losses
 
-    def label_error_rate(self, batch: Batch, *, peaks: bool = False) -> float:
+    def label_error_rate(self, data: Sequences, *, peaks: bool = False) -> float:
         """Return the edit distance of decoded to true labels, as a share of the true labels.
 
         Parameters
@@ -241,8 +216,7 @@ class Network:
         peaks : bool
             Decode as clstm does instead of by the best path.
         """
-        data = batch.data
-        X = self.net_inputs(batch)
+        X = self.net_inputs(data)
         errors = decoding.label_errors(X, data.offsets, data.labels, data.label_offsets, peaks)
         return errors / max(len(data.labels), 1)
 
@@ -258,4 +232,4 @@ def compile_kernels(dtype: str = "float32") -> None:
     data = sequences(frames, frames, np.array([0, 2]), dtype=dtype)
     network = Network(layout, np.zeros(layout.parameter_count, dtype), data)
     network.train_epoch(np.array([0]), learning_rate=0.0, momentum=0.0)
-    network.sequence_losses(Batch.of(data))
+    network.sequence_losses(data)

@@ -3,7 +3,7 @@
 Parameters, gradients and velocity are three vectors of this one layout, so that an update is one
 pass over memory. The packed matrices are stored input-major (rows are sources), all gates side by
 side, the way the kernels multiply; the papers' matrices are transposed views of their columns.
-Every array and every row of W and R begins at a cache line, which makes the products a fifth faster;
+Every array and every row of W, R and Rg begins at a cache line, which makes the products a fifth faster;
 the room between is zero, gets no gradient and stays zero. May import `variants` and `errors`.
 """
 
@@ -59,7 +59,7 @@ class Layout:
     The order is W (M, G·N), R (N, G·N), b (G·N), p (P, N), Rg (3N, 3N), V (N, K), d (K), for G
     blocks in the order z, i, f, o, and P peephole vectors in the order i, f, o; Rg leads from the
     gates i, f, o at t-1 to those at t; V and d are the output layer, V (2N, K) over two directions.
-    Blocks that the variant lacks take no room. The columns of W, R and b are filled up to whole cache lines.
+    Blocks that the variant lacks take no room. The columns of W, R, b and Rg are filled up to whole cache lines.
 
     Examples
     --------
@@ -96,7 +96,7 @@ class Layout:
             "R": (n, columns),
             "b": (columns,),
             "p": (len(self.variant.peephole_gates), n),
-            "Rg": (gates, gates),
+            "Rg": (gates, _whole_lines(gates)),
         }
         layers = {name + suffix: shape for suffix in self.suffixes for name, shape in layer.items()}
         return {**layers, "V": (len(self.suffixes) * n, self.output_size), "d": (self.output_size,)}
@@ -128,9 +128,11 @@ class Layout:
     def spread(self, parameters: np.ndarray) -> np.ndarray:
         """Return a flat vector with its room filled from the bare parameters, in storage order."""
         vector = aligned_zeros(self.size, parameters.dtype)
-        columns, position = len(self.variant.blocks) * self.hidden_size, 0
+        blocks, gates = len(self.variant.blocks) * self.hidden_size, 3 * self.hidden_size
+        columns = {"W": blocks, "R": blocks, "b": blocks, "Rg": gates}
+        position = 0
         for name, array in self.packed(vector).items():
-            view = array[..., :columns] if name[0] in "WRb" and name[:2] != "Rg" else array
+            view = array[..., : columns.get(name.partition("_")[0])]
             view[...] = parameters[position : position + view.size].reshape(view.shape)
             position += view.size
         return vector

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from odyssey_kit.engine.epoch import Sequences
-from odyssey_kit.engine.network import Batch, EpochRecord
+from odyssey_kit.engine.network import EpochRecord
 from odyssey_kit.engine.parameters import Layout
 from odyssey_kit.engine.population_filling import Filling, length_bucket
 from odyssey_kit.engine.population_steps import Cell, sequence_backward, sequence_forward
@@ -55,12 +55,15 @@ class Update:
 class DeviceBatch:
     """Packed sequences on a device, to be evaluated by many networks."""
 
-    def __init__(self, batch: Batch, device: torch.device) -> None:
-        lengths = np.diff(batch.data.offsets)
-        self.starts = batch.starts.tolist()
-        self.inputs = torch.from_numpy(batch.inputs).to(device)
-        self.targets = torch.from_numpy(batch.data.targets[batch.frames]).to(device)
-        self.order = np.argsort(-lengths, kind="stable")  # as `pack_batch` orders them
+    def __init__(self, data: Sequences, device: torch.device) -> None:
+        lengths = np.diff(data.offsets)
+        self.order = np.argsort(-lengths, kind="stable")
+        steps = np.arange(lengths.max())[:, None]
+        running = steps < lengths[self.order]  # (time, sequences), longest first
+        frames = (data.offsets[self.order] + steps)[running]
+        self.starts = [0, *np.cumsum(running.sum(axis=1)).tolist()]
+        self.inputs = torch.from_numpy(data.inputs[frames]).to(device)
+        self.targets = torch.from_numpy(data.targets[frames]).to(device)
 
 
 def _bernoulli(X: Tensor, targets: Tensor) -> Tensor:

@@ -124,7 +124,8 @@ class Filling:
     def views(self, matrix: Tensor) -> dict[str, Tensor]:
         """Return the packed arrays of vectors one below the other, each with a leading axis of networks."""
         starts, shapes = self.layout.starts, self.layout.shapes
-        return {
+        packed = {
             name: matrix[:, starts[name] : starts[name] + int(np.prod(shape))].view(len(matrix), *shape)
             for name, shape in shapes.items()
         }
+        return {**packed, "Rg": packed["Rg"][..., : shapes["Rg"][0]]}

@@ -11,7 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from odyssey_kit.engine.network import Batch, Network, sequences
+from odyssey_kit.engine.epoch import Sequences
+from odyssey_kit.engine.network import Network, sequences
 
 __all__ = ["NLL_PER_FRAME", "NextStepEvaluation", "SplitArrays"]
 
@@ -32,7 +33,7 @@ class SplitArrays(Protocol):
 
 
 class NextStepEvaluation:
-    """Negative log-likelihood of the next frame on one split, in nats a frame, packed once.
+    """Negative log-likelihood of the next frame on one split, in nats a frame.
 
     Notes
     -----
@@ -42,31 +43,31 @@ class NextStepEvaluation:
     """
 
     def __init__(self, split: SplitArrays, dtype: np.dtype) -> None:
-        self._offsets = split.offsets
         self._frames = int(split.offsets[-1])
-        self._lengths = np.diff(split.offsets)
-        self._batch = Batch.of(sequences(split.inputs, split.targets, split.offsets, dtype=dtype))
+        self.lengths = np.diff(split.offsets)
+        self.data = sequences(split.inputs, split.targets, split.offsets, dtype=dtype)
         self._split = split
         self._dtype = dtype
 
     def pooled(self, network: Network) -> float:
         """Return the pooled mean."""
-        return float(network.sequence_losses(self._batch).sum() / self._frames)
+        return float(network.sequence_losses(self.data).sum() / self._frames)
 
     def conventions(self, network: Network) -> dict[str, float]:
         """Return the other two conventions."""
-        sequence_means = network.sequence_losses(self._batch) / self._lengths
-        silent = self._with_silence()
+        sequence_means = network.sequence_losses(self.data) / self.lengths
+        silent = self.with_silence()
         return {
             "nll_sequence_mean": float(sequence_means.mean()),
-            "nll_from_silence": float(network.sequence_losses(silent).sum() / len(silent.frames)),
+            "nll_from_silence": float(network.sequence_losses(silent).sum() / len(silent.inputs)),
         }
 
-    def _with_silence(self) -> Batch:
+    def with_silence(self) -> Sequences:
+        """Return the split with a frame of silence before each piece."""
         split, inputs, targets = self._split, [], []
         silence = np.zeros((1, split.inputs.shape[1]))
         for start, stop in pairwise(split.offsets):
             inputs += [silence, split.inputs[start:stop]]
             targets += [split.inputs[start : start + 1], split.targets[start:stop]]
         offsets = split.offsets + np.arange(len(split.offsets))
-        return Batch.of(sequences(np.concatenate(inputs), np.concatenate(targets), offsets, dtype=self._dtype))
+        return sequences(np.concatenate(inputs), np.concatenate(targets), offsets, dtype=self._dtype)

@@ -8,10 +8,8 @@ May import `variants`, `errors`, `data`, `engine` and the rest of `training`.
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -19,100 +17,21 @@ import torch
 from torch import Tensor
 
 from odyssey_kit.data import SequenceDataset
-from odyssey_kit.engine.network import EpochRecord, sequences
-from odyssey_kit.engine.parameters import Layout
+from odyssey_kit.engine.network import sequences
 from odyssey_kit.engine.population import DeviceBatch, Population, Update
 from odyssey_kit.engine.population_filling import buckets
 from odyssey_kit.errors import UsageError
-from odyssey_kit.training.metrics import NLL_PER_FRAME, NextStepEvaluation
+from odyssey_kit.training.course import Course
+from odyssey_kit.training.metrics import NextStepEvaluation
 from odyssey_kit.training.provenance import provenance
-from odyssey_kit.training.trainer import Training, _dataset, _Streams
-from odyssey_kit.training.trial import EpochRow, TrialResult, TrialSpec
+from odyssey_kit.training.trainer import Training, _dataset
+from odyssey_kit.training.trial import TrialResult, TrialSpec
 
 __all__ = ["run_population", "train_population"]
 
 Noise = Literal["exact", "device"]
 # Networks are left behind at once when they stop; on a GPU, where graphs are captured anew, once so many have.
 _IDLE_SHARE = 0.25
-
-
-class _Member:
-    """One trial of a population: its streams, its curve and when it stops."""
-
-    def __init__(self, spec: TrialSpec, dataset: SequenceDataset) -> None:
-        self.spec, self.dataset = spec, dataset
-        self.streams = _Streams.from_seed(spec.seed)
-        self.layout = Layout(
-            variant=spec.variant,
-            input_size=dataset.input_size,
-            hidden_size=spec.params["hidden_size"],
-            output_size=dataset.output_size,
-        )
-        self.parameters = self.streams.weights.standard_normal(self.layout.parameter_count)
-        self.parameters = (self.parameters * spec.protocol.initial_weight_std).astype(spec.protocol.dtype)
-        self.curve: list[EpochRow] = []
-        self.best: Tensor | None = None
-        self.best_epoch, self.best_metric, self.updates, self.seconds = 0, math.inf, 0, 0.0
-        self.state, self.reason, self.running = "COMPLETE", "", True
-
-    def noisy(self, inputs: np.ndarray) -> np.ndarray:
-        """Return this epoch's inputs: every value has fresh Gaussian noise, drawn at once in float32."""
-        std = self.spec.params["input_noise_std"]
-        if std == 0:
-            return inputs
-        noise = self.streams.noise.standard_normal(inputs.shape, dtype=np.float32)
-        noise *= np.float32(std)
-        return inputs + noise
-
-    def note(self, record: EpochRecord, train_loss: float, valid: float, test: float) -> bool:
-        """Note an epoch and return whether it is the best yet; a loss that is not finite ends the trial."""
-        epoch = len(self.curve) + 1
-        self.updates += record.updates
-        if not (math.isfinite(train_loss) and math.isfinite(valid)):
-            what = "training loss" if not math.isfinite(train_loss) else "validation metric"
-            self.state, self.running = "DIVERGED", False
-            self.reason = f"{what} was not finite in epoch {epoch}, after {self.updates} updates"
-            return False
-        self.curve.append(
-            EpochRow(
-                epoch=epoch,
-                updates=self.updates,
-                seconds=self.seconds,
-                train_loss=train_loss,
-                valid_metric=valid,
-                test_metric=test,
-                max_abs_cell=record.max_abs_cell,
-                max_abs_output=record.max_abs_output,
-                gradient_norm_mean=record.gradient_norm_mean,
-                gradient_norm_max=record.gradient_norm_max,
-            )
-        )
-        better = valid < self.best_metric
-        if better:
-            self.best_metric, self.best_epoch = valid, epoch
-        protocol = self.spec.protocol
-        self.running = epoch - self.best_epoch <= protocol.patience and epoch < protocol.max_epochs
-        return better
-
-    def result(self, conventions: dict[str, float], engine: str, device: torch.device) -> TrialResult:
-        """Return what was measured, with the best epoch's metrics in all conventions."""
-        curve, metrics = self.curve, {}
-        if self.best_epoch:
-            curve = [replace(row, is_best=row.epoch == self.best_epoch) for row in curve]
-            best = curve[self.best_epoch - 1]
-            metrics = {name: getattr(best, name) for name in ("train_loss", "valid_metric", "test_metric")}
-        return TrialResult(
-            key=self.spec.key,
-            state=self.state,  # pyright: ignore[reportArgumentType]
-            metric=NLL_PER_FRAME,
-            metrics=metrics | conventions,
-            best_epoch=self.best_epoch or None,
-            curve=tuple(curve),
-            n_parameters=self.layout.parameter_count,
-            seconds=self.seconds,
-            provenance=_provenance(engine, self.dataset, device),
-            error=self.reason,
-        )
 
 
 def _provenance(engine: str, dataset: SequenceDataset, device: torch.device) -> dict[str, str]:
@@ -129,9 +48,9 @@ class _Evaluation:
     """The three conventions of `NextStepEvaluation` for many networks at once."""
 
     def __init__(self, evaluation: NextStepEvaluation, device: torch.device) -> None:
-        packed, silent = evaluation._batch, evaluation._with_silence()
-        self._batch, self._silent = DeviceBatch(packed, device), DeviceBatch(silent, device)
-        self._lengths, self._frames, self._silent_frames = evaluation._lengths, len(packed.frames), len(silent.frames)
+        data, silent = evaluation.data, evaluation.with_silence()
+        self._batch, self._silent = DeviceBatch(data, device), DeviceBatch(silent, device)
+        self._lengths, self._frames, self._silent_frames = evaluation.lengths, len(data.inputs), len(silent.inputs)
 
     def pooled(self, population: Population) -> np.ndarray:
         """Return each network's pooled mean."""
@@ -157,7 +76,8 @@ class _Group:
         device: torch.device,
         noise: Noise,
     ) -> None:
-        self.members = [_Member(spec, dataset) for spec in specs]
+        self.members = [Course(spec, dataset) for spec in specs]
+        self.seconds = dict.fromkeys(self.members, 0.0)
         self.places = list(self.members)  # of the population's networks; some may have stopped
         self.protocol, self.evaluations, self.device = specs[0].protocol, evaluations, device
         self.data = sequences(
@@ -188,21 +108,15 @@ class _Group:
     def epoch(self) -> None:
         """Train and evaluate one epoch and note it in every trial that still runs."""
         began, sequence_count = time.perf_counter(), len(self.data.offsets) - 1
-        orders = np.stack(
-            [
-                member.streams.order.permutation(sequence_count) if member.running else np.arange(sequence_count)
-                for member in self.places
-            ]
-        )
+        orders = np.stack([member.order() if member.running else np.arange(sequence_count) for member in self.places])
         records = self.population.train_epoch(orders, inputs=self._inputs() if self.draws else None)
         valid, test = (self.evaluations[name].pooled(self.population) for name in ("valid", "test"))
         running = [member for member in self.places if member.running]
         share = (time.perf_counter() - began) / len(running)
-        count = len(self.data.inputs) if self.protocol.loss_reduction == "sum" else sequence_count
         for k, member in enumerate(self.places):
             if member.running:
-                member.seconds += share
-                if member.note(records[k], records[k].loss / count, float(valid[k]), float(test[k])):
+                self.seconds[member] += share
+                if member.note(records[k], float(valid[k]), float(test[k]), self.seconds[member]):
                     member.best = self.population.theta[k].clone()
 
     def _inputs(self) -> Iterator[np.ndarray]:
@@ -222,7 +136,7 @@ class _Group:
                 if left:
                     self.population.keep(left)
 
-    def _finish(self, members: Sequence[_Member]) -> Iterator[Training]:
+    def _finish(self, members: Sequence[Course]) -> Iterator[Training]:
         """Evaluate trials that have stopped, at their best epochs, in all conventions."""
         at_best = [member for member in members if member.best is not None]
         found: dict[str, np.ndarray] = {}
@@ -232,12 +146,13 @@ class _Group:
                 measured = evaluation.conventions(self.population, theta)
                 found |= {f"{split}_{name}": values for name, values in measured.items()}
         for member in members:
+            facts = _provenance(self.engine, member.dataset, self.device)
             conventions, weights = {}, {}
             if member.best is not None:
                 k = at_best.index(member)
                 conventions = {name: float(values[k]) for name, values in found.items()}
                 weights = self.population.filling.weights(member.layout, member.best.cpu().numpy())
-            yield Training(member.spec, member.result(conventions, self.engine, self.device), weights)
+            yield Training(member.spec, member.result(conventions, facts, self.seconds[member]), weights)
 
 
 def _check(specs: Sequence[TrialSpec], dataset: SequenceDataset | None, noise: str, device: torch.device) -> None:
