@@ -24,16 +24,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import os
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
-from functools import cache
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -41,6 +33,7 @@ from typing import Any
 import machine
 import numpy as np
 import rivals
+import starting
 from machine import Row, Run, agree, cpu_seconds, listed, ratio, short, take_turns
 from rivals import EAGER, KEYS, STEPS, UNIT, chorale_network, chorales, train_units
 from tqdm import tqdm
@@ -82,7 +75,7 @@ def jsb_size(hidden: int, percent: int, rounds: int) -> list[Row]:
     }
     agree(vanilla)
     agree(no_peepholes, tolerance=TWO_BIASES)
-    roof, roofs = machine.Roof(4 * 4 * hidden**2), []
+    roof, roofs = _recurrent_roof(V, hidden), []
     rates = take_turns(
         f"JSB-like, H={hidden}",
         vanilla | no_peepholes,
@@ -90,8 +83,7 @@ def jsb_size(hidden: int, percent: int, rounds: int) -> list[Row]:
         rounds,
         each_round=lambda: roofs.append(roof.measure()),
     )
-    sizes = {"inputs": KEYS, "hidden": hidden, "outputs": KEYS, "steps": STEPS}
-    floor = [1 / machine.floor_seconds(V, **sizes, bandwidth=b, flops=f) for b, f in roofs]
+    floor = _floor(V, hidden, roofs)
     share, faster = 100 * ratio(rates["ours"], floor), ratio(rates["ours, NP"], rates["torch.nn.LSTM"])
     bandwidth, flops = (median(column) / 1e9 for column in zip(*roofs, strict=True))
     others = listed(rates, (*EAGER, "TorchScript", "JAX scan+jit"))
@@ -117,20 +109,36 @@ def jsb_size(hidden: int, percent: int, rounds: int) -> list[Row]:
     ]
 
 
+def _recurrent_roof(cell: ok.LSTMVariant, hidden: int) -> machine.Roof:
+    gates = 3 * hidden if cell.gate_recurrence else 0
+    return machine.Roof(4 * (len(cell.blocks) * hidden**2 + gates**2))
+
+
+def _floor(cell: ok.LSTMVariant, hidden: int, roofs: list[tuple[float, float]]) -> list[float]:
+    """Return the steps a second that the measured roofs allow, round by round."""
+    sizes = {"inputs": KEYS, "hidden": hidden, "outputs": KEYS, "steps": STEPS}
+    return [1 / machine.floor_seconds(cell, **sizes, bandwidth=b, flops=f) for b, f in roofs]
+
+
 def jsb_variant(cell: ok.LSTMVariant, rounds: int) -> Row:
-    """Compare one variant with the eager loops."""
-    X, Y = chorales()
-    network, named = chorale_network(cell, 100)
+    """Compare one variant with the eager loops, and say how much of its floor that is."""
+    hidden, (X, Y) = 100, chorales()
+    network, named = chorale_network(cell, hidden)
     runs = {"ours": train_units(network, UNIT)}
     runs |= {kind: rivals.eager(kind, cell, named, X, Y, UNIT) for kind in EAGER}
     agree(runs)
-    rates = take_turns(f"JSB-like, {cell.name}", runs, UNIT * STEPS, rounds)
+    roof, roofs = _recurrent_roof(cell, hidden), []
+    rates = take_turns(
+        f"JSB-like, {cell.name}", runs, UNIT * STEPS, rounds, each_round=lambda: roofs.append(roof.measure())
+    )
+    floor = _floor(cell, hidden, roofs)
+    share, most = 100 * ratio(rates["ours"], floor), ratio(floor, rates["eager"])
     faster = {kind: ratio(rates["ours"], rates[kind]) for kind in EAGER}
     return Row(
         workload=f"JSB-like, batch 1, {cell.name}, H=100, against eager loops",
         ours=f"{short(median(rates['ours']))} steps/s",
-        rivals=listed(rates, EAGER),
-        ratio=", ".join(f"{times:.1f} × {kind}" for kind, times in faster.items()),
+        rivals=f"{listed(rates, EAGER)}; floor {short(median(floor))}, which is {most:.1f} × eager",
+        ratio=", ".join(f"{times:.1f} × {kind}" for kind, times in faster.items()) + f"; {share:.1f} % of the floor",
         goal="≥ 30 × eager",
         met=faster["eager"] >= 30,
         measured={"rates": rates},
@@ -178,99 +186,6 @@ def ctc(rounds: int) -> list[Row]:
             measured={"rates": rates},
         )
     ]
-
-
-# ---- processes, and the start --------------------------------------------------------------------
-
-
-@cache
-def _own_run() -> Run:
-    run = train_units(chorale_network(V, 100)[0], UNIT)
-    run(UNIT)
-    return run
-
-
-def _throughput(seconds: float) -> float:
-    """Return steps a second of wall time of this process."""
-    run, units, start = _own_run(), 0, time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        run(10)
-        units += 10
-    return units * UNIT * STEPS / (time.perf_counter() - start)
-
-
-def processes(rounds: int) -> list[Row]:
-    spawn = multiprocessing.get_context("spawn")
-    workers = [ProcessPoolExecutor(1, mp_context=spawn) for _ in range(2)]
-    alone, both = [], []
-    try:
-        for worker in workers:
-            worker.submit(_throughput, 0.5).result()
-        for k in tqdm(range(rounds), desc="two processes", unit="round", leave=False):
-            alone.append(workers[k % 2].submit(_throughput, 2.0).result())
-            both.append(sum(future.result() for future in [w.submit(_throughput, 2.0) for w in workers]))
-    finally:
-        for worker in workers:
-            worker.shutdown()
-    faster = ratio(both, alone)
-    return [
-        Row(
-            workload="two processes, JSB-like, V, H=100, wall time",
-            ours=f"{short(median(both))} steps/s",
-            rivals=f"one process {short(median(alone))}",
-            ratio=f"{faster:.2f} ×",
-            goal="≥ 1.8 ×",
-            met=faster >= 1.8,
-            measured={"two": both, "one": alone, "cores": os.cpu_count()},
-        )
-    ]
-
-
-_STARTS = {
-    "a study's worker": "from odyssey_kit.engine.network import compile_kernels; compile_kernels()",
-    "ok.LSTM": "import torch, odyssey_kit as ok; ok.LSTM(88, 32)(torch.zeros(10, 1, 88))[0].sum().backward()",
-    "import torch": "import torch",
-}
-
-
-def _start(code: str, folder: str) -> tuple[float, float]:
-    """Return wall and CPU seconds of a fresh interpreter with that cache folder."""
-    used, start = os.times(), time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "ODYSSEY_CACHE": folder})
-    wall, now = time.perf_counter() - start, os.times()
-    return wall, now.children_user + now.children_system - used.children_user - used.children_system
-
-
-def start(rounds: int) -> list[Row]:
-    rows, warm, cpu = [], {name: [] for name in _STARTS}, {name: [] for name in _STARTS}
-    with tempfile.TemporaryDirectory() as above:
-        folders = {name: str(Path(above) / str(k)) for k, name in enumerate(_STARTS)}
-        cold = {name: _start(_STARTS[name], folders[name]) for name in tqdm(_STARTS, desc="first compile", leave=False)}
-        for _ in tqdm(range(rounds), desc="start", unit="round", leave=False):
-            for name, code in _STARTS.items():
-                seconds = _start(code, folders[name])
-                warm[name].append(seconds[0])
-                cpu[name].append(seconds[1])
-    for name in ("a study's worker", "ok.LSTM"):
-        seconds, (first, first_cpu) = median(warm[name]), cold[name]
-        rows += [
-            Row(
-                workload=f"import + first call, {name}, warm cache, wall time",
-                ours=f"{seconds:.2f} s (CPU {median(cpu[name]):.2f} s)",
-                rivals=f"import torch alone {median(warm['import torch']):.2f} s",
-                goal="≤ 2 s",
-                met=seconds <= 2,
-                measured={"wall": warm, "cpu": cpu},
-            ),
-            Row(
-                workload=f"first compile, {name}, empty cache, wall time, once",
-                ours=f"{first:.1f} s (CPU {first_cpu:.1f} s)",
-                goal="≤ 60 s",
-                met=first <= 60,
-                measured={"wall": first, "cpu": first_cpu},
-            ),
-        ]
-    return rows
 
 
 # ---- the real chorales ---------------------------------------------------------------------------
@@ -370,8 +285,8 @@ WORKLOADS: Mapping[str, Callable[[int], list[Row]]] = {
     "jsb": jsb,
     "mnist": mnist,
     "ctc": ctc,
-    "processes": processes,
-    "start": start,
+    "processes": starting.processes,
+    "start": starting.start,
     "noise": lambda rounds: needs_chorales(noise, "an epoch of JSB with noise and evaluation", rounds),
     "column": lambda rounds: needs_chorales(column, "whole JSB column", rounds),
 }

@@ -14,8 +14,9 @@ import numpy as np
 from odyssey_kit.engine.aligner import aligned
 from odyssey_kit.engine.compiled import kernel
 from odyssey_kit.engine.ctc import ctc
+from odyssey_kit.engine.descent import clip_elements, count_saturated, descend, largest, move_ahead
 from odyssey_kit.engine.kernels import sequence_backward, sequence_forward
-from odyssey_kit.engine.losses import bernoulli, cross_entropy, logistic_squares, reinterpret, softmax_squares
+from odyssey_kit.engine.losses import bernoulli, cross_entropy, logistic_squares, softmax_squares
 from odyssey_kit.engine.products import matrix_product, transpose
 
 __all__ = ["LOSSES", "Sequences", "Settings", "evaluate", "losses_of_sequences", "train_epoch"]
@@ -76,71 +77,6 @@ def take_rows(X, rows, taken):
         x, to = X[rows[r]], taken[r]
         for j in range(to.size):
             to[j] = x[j]
-
-
-@kernel
-def clip_elements(gradient, bound):
-    """Clamp every element to [-bound, bound]."""
-    for j in range(gradient.size):
-        gradient[j] = min(max(gradient[j], -bound), bound)
-
-
-@kernel
-def descend(theta, velocity, gradient, learning_rate, momentum, nesterov):
-    """Apply one momentum step in one pass over memory and return the squared gradient norm.
-
-    With Nesterov momentum theta is kept at the point ahead, theta + momentum * velocity, where the
-    next gradient is wanted.
-    """
-    squares = theta.dtype.type(0)
-    if nesterov:
-        for j in range(theta.size):
-            g = gradient[j]
-            v = momentum * velocity[j] - learning_rate * g
-            velocity[j] = v
-            theta[j] += momentum * v - learning_rate * g
-            squares += g * g
-    else:
-        for j in range(theta.size):
-            g = gradient[j]
-            v = momentum * velocity[j] - learning_rate * g
-            velocity[j] = v
-            theta[j] += v
-            squares += g * g
-    return squares
-
-
-@kernel
-def move_ahead(theta, velocity, factor):
-    """Move theta along the velocity."""
-    for j in range(theta.size):
-        theta[j] += factor * velocity[j]
-
-
-@kernel
-def largest(X):
-    """Return the largest absolute value; a NaN counts as larger than any."""
-    most = reinterpret(X.dtype.type(0))
-    for r in range(X.shape[0]):
-        x = X[r]
-        for j in range(x.size):
-            # Numbers that are not negative are in the order of their bits, and integers vectorise.
-            most = max(most, reinterpret(abs(x[j])))
-    return reinterpret(most)
-
-
-@kernel
-def count_saturated(A, first, last):
-    """Return how many gates, the elements of A[:, first:last], are within 0.01 of 0 or of 1."""
-    half, edge, one, zero = A.dtype.type(0.5), A.dtype.type(0.49), A.dtype.type(1), A.dtype.type(0)
-    total = 0.0
-    for r in range(A.shape[0]):
-        a = A[r, first:last]
-        count = zero
-        for j in range(a.size):
-            count += one if abs(a[j] - half) > edge else zero
-        total += count
-    return total
 
 
 @kernel
