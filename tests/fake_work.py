@@ -50,6 +50,7 @@ def result(spec: ok.TrialSpec, *, state: str = "COMPLETE", epochs: int = 2, **mo
             max_abs_output=0.75,
             gradient_norm_mean=0.1,
             gradient_norm_max=math.inf if spec.index == 1 else 3.0,
+            saturated_gates=0.125,
             is_best=epoch == epochs,
         )
         for epoch in range(1, epochs + 1)

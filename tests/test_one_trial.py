@@ -230,6 +230,7 @@ def test_the_curve_keeps_what_each_epoch_measured(music):
     assert list(history["updates"]) == [4, 8, 12]
     assert history["seconds"].is_monotonic_increasing
     assert (history["gradient_norm_max"] >= history["gradient_norm_mean"]).all()
+    assert history["saturated_gates"].between(0, 1).all()
     assert (history["max_abs_output"] <= 1).all()  # |tanh| times a gate
     assert np.isfinite(history.drop(columns="is_best")).all(axis=None)
 

@@ -119,6 +119,7 @@ SCHEMA: Mapping[str, tuple[Column, ...]] = MappingProxyType(
             _column("max_abs_output", "float", "largest |y| of the hidden layer in the epoch"),
             _column("gradient_norm_mean", "float", "mean norm of the gradients"),
             _column("gradient_norm_max", "float", "largest norm of a gradient"),
+            _column("saturated_gates", "float", "share of the gates' values within 0.01 of 0 or 1 in training"),
             _column("is_best", "bool", "whether this is the trial's best_epoch"),
         ),
     }

@@ -115,6 +115,7 @@ class Course:
                 max_abs_output=record.max_abs_output,
                 gradient_norm_mean=record.gradient_norm_mean,
                 gradient_norm_max=record.gradient_norm_max,
+                saturated_gates=record.saturated_gates,
             )
         )
         better = valid < self.best_metric

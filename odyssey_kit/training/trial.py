@@ -137,6 +137,7 @@ class EpochRow:
     max_abs_output: float
     gradient_norm_mean: float
     gradient_norm_max: float
+    saturated_gates: float
     is_best: bool = False
 
 
