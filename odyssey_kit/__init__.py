@@ -23,6 +23,7 @@ _PUBLIC = {
     "OneMinusLogUniform": "space",
     "SearchSpace": "space",
     "Uniform": "space",
+    "UniformInteger": "space",
     "SequenceDataset": "data",
     "fetch_dataset": "data",
     "list_datasets": "data",
@@ -109,6 +110,7 @@ if TYPE_CHECKING:
     from odyssey_kit.space import OneMinusLogUniform as OneMinusLogUniform
     from odyssey_kit.space import SearchSpace as SearchSpace
     from odyssey_kit.space import Uniform as Uniform
+    from odyssey_kit.space import UniformInteger as UniformInteger
     from odyssey_kit.training import Protocol as Protocol
     from odyssey_kit.training import TrialResult as TrialResult
     from odyssey_kit.training import TrialSpec as TrialSpec

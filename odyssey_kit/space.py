@@ -23,6 +23,7 @@ __all__ = [
     "OneMinusLogUniform",
     "SearchSpace",
     "Uniform",
+    "UniformInteger",
 ]
 
 
@@ -37,6 +38,14 @@ class Distribution:
     def to_unit(self, value: Any) -> float:
         """Return the quantile of a value, the inverse of `from_unit`."""
         raise NotImplementedError
+
+    def values(self) -> tuple[Any, ...] | None:
+        """Return every possible value in order, or None of a continuous distribution."""
+        return None
+
+    def probability_below(self, value: float) -> float:
+        """Return the probability of a value that is not above this one."""
+        return min(max(self.to_unit(value), 0.0), 1.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the distribution as plain data, its type included."""
@@ -70,6 +79,41 @@ class Uniform(_Bounded):
     def to_unit(self, value: float) -> float:
         """Return the quantile of a value."""
         return (value - self.low) / (self.high - self.low)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UniformInteger(_Bounded):
+    """Equal probability for each whole number from low to high, both included.
+
+    Examples
+    --------
+    >>> layers = UniformInteger(low=1, high=4)
+    >>> layers.from_unit(0.0), layers.from_unit(0.3), layers.to_unit(1), layers.values()
+    (1, 2, 0.125, (1, 2, 3, 4))
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.low != round(self.low) or self.high != round(self.high):
+            raise UsageError(f"UniformInteger: expected whole numbers, got low={self.low}, high={self.high}")
+
+    def from_unit(self, unit: float) -> int:
+        """Return the value at that quantile."""
+        n = int(self.high) - int(self.low) + 1
+        return int(self.low) + min(int(unit * n), n - 1)
+
+    def to_unit(self, value: float) -> float:
+        """Return the quantile in the middle of a value's share."""
+        return (value - self.low + 0.5) / (self.high - self.low + 1)
+
+    def values(self) -> tuple[int, ...]:
+        """Return every whole number of the range."""
+        return tuple(range(int(self.low), int(self.high) + 1))
+
+    def probability_below(self, value: float) -> float:
+        """Return the probability of a value that is not above this one."""
+        n = math.floor(value) - self.low + 1
+        return min(max(n / (self.high - self.low + 1), 0.0), 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +158,15 @@ class LogUniform(_Bounded):
         start, end = self._log_ends
         return (math.log(value) - start) / (end - start)
 
+    def values(self) -> tuple[int, ...] | None:
+        """Return every whole number of the range, or None if not ``integer``."""
+        return tuple(range(math.ceil(self.low), math.floor(self.high) + 1)) if self.integer else None
+
+    def probability_below(self, value: float) -> float:
+        """Return the probability of a value that is not above this one."""
+        end = math.floor(value) + 0.5 if self.integer else value
+        return 0.0 if end <= 0 else min(max(self.to_unit(end), 0.0), 1.0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class OneMinusLogUniform(_Bounded):
@@ -138,6 +191,10 @@ class OneMinusLogUniform(_Bounded):
     def to_unit(self, value: float) -> float:
         """Return the quantile of a value."""
         return math.log((1.0 - value) / self.high) / math.log(self.low / self.high)
+
+    def probability_below(self, value: float) -> float:
+        """Return the probability of a value that is not above this one."""
+        return 1.0 if value >= 1 else super().probability_below(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,9 +221,17 @@ class Categorical(Distribution):
         """Return the quantile of a value."""
         return (self.choices.index(value) + 0.5) / len(self.choices)
 
+    def values(self) -> tuple[Any, ...]:
+        """Return the choices."""
+        return self.choices
+
+    def probability_below(self, value: Any) -> float:
+        """Return the share of the choices up to this one, in their order."""
+        return (self.choices.index(value) + 1) / len(self.choices)
+
 
 _TYPES: Mapping[str, type[Distribution]] = MappingProxyType(
-    {kind.__name__: kind for kind in (Uniform, LogUniform, OneMinusLogUniform, Categorical)}
+    {kind.__name__: kind for kind in (Uniform, UniformInteger, LogUniform, OneMinusLogUniform, Categorical)}
 )
 
 
