@@ -168,7 +168,7 @@ def _additive(units: np.ndarray) -> np.ndarray:
 
 
 def _choices(units: np.ndarray) -> np.ndarray:
-    """A rate whose optimum depends on the optimiser, layers that saturate, a dropout that does little."""
+    """Return a rate whose optimum depends on the optimiser, layers that saturate, a dropout that does little."""
     rate, optimiser, layers, dropout = units.T
     kind = np.minimum((optimiser * 3).astype(int), 2)
     best = np.array([0.45, 0.60, 0.60])[kind]
@@ -177,7 +177,7 @@ def _choices(units: np.ndarray) -> np.ndarray:
 
 
 def _variants(units: np.ndarray) -> np.ndarray:
-    """Nine variants pooled: seven alike, one worse everywhere, one worse at high rates."""
+    """Return nine variants pooled: seven alike, one worse everywhere, one worse at high rates."""
     rate, size, momentum, variant = units.T
     kind = np.minimum((variant * 9).astype(int), 8)
     value = 2.4 * (rate - 0.6) ** 2 - 0.25 * size + 0.05 * np.cos(np.pi * momentum)

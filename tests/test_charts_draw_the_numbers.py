@@ -27,7 +27,7 @@ def table() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def charts(table: pd.DataFrame) -> dict[str, Any]:
     """One of every public figure."""
-    model = ok.fanova(table, space=ok.ODYSSEY_SPACE, pooled=True, n_trees=10, cap=61.0)
+    model = ok.fanova(table, space=ok.ODYSSEY_SPACE, pooled=True, estimand="forest", n_trees=10, cap=61.0)
     history = made_up.curves(table)
     one = history[history["key"].eq(table["key"].iloc[0])]
     return {
@@ -295,7 +295,7 @@ def test_a_comparison_is_drawn_as_it_is_printed(table: pd.DataFrame) -> None:
 
 
 def test_marginals_and_shares_are_those_of_the_model(table: pd.DataFrame) -> None:
-    model = ok.fanova(table, space=ok.ODYSSEY_SPACE, pooled=True, n_trees=10, cap=61.0)
+    model = ok.fanova(table, space=ok.ODYSSEY_SPACE, pooled=True, estimand="forest", n_trees=10, cap=61.0)
     bars = rows_with(ok.charts.importance_bars(model).to_dict(), "share")
     assert [row["share"] for row in bars] == pytest.approx(list(model.importances()["share"]))
     drawn = ok.charts.marginals(model, n_points=20).to_dict()["datasets"].values()

@@ -75,7 +75,7 @@ def test_sentences_name_every_variant_once(table: pd.DataFrame) -> None:
     text = ok.charts.sentences.comparison_answer(comparison)
     for name in comparison.to_frame()["variant"]:
         assert len(re.findall(rf"\b{name}\b", text)) == 1
-    model = ok.fanova(table, space=ok.ODYSSEY_SPACE, pooled=True, n_trees=10, cap=61.0)
+    model = ok.fanova(table, space=ok.ODYSSEY_SPACE, pooled=True, estimand="forest", n_trees=10, cap=61.0)
     assert f"R² = {model.oob_r2_:.2f}" in ok.charts.sentences.importance_answer(model)
     assert ok.charts.sentences.sizes_answer()._repr_markdown_().startswith("Four blocks")
 
@@ -140,7 +140,7 @@ def test_one_variant_is_not_compared(table: pd.DataFrame) -> None:
         assert "1 variants" not in sentence(vanilla)
         assert "lie within" not in sentence(vanilla)
     many = made_up.trials(100, variants=("V",), n_diverged=0)
-    model = ok.fanova(many, space=ok.ODYSSEY_SPACE, n_trees=10)
+    model = ok.fanova(many, space=ok.ODYSSEY_SPACE, estimand="forest", n_trees=10)
     kept = ok.analysis.Trials(name="made-up", frame=many)
     assert "fitted to 100 trials of V and" in say.importance_answer(model, kept)
     assert "for the variant V," in say.trials_answer(kept)
@@ -170,7 +170,7 @@ def test_tasks_are_answered_one_by_one() -> None:
 
 def test_the_metric_is_named_as_it_is(table: pd.DataFrame) -> None:
     assert "median validation loss" in say.first_light_answer(table, metric="valid_metric")
-    valid = ok.fanova(table, space=ok.ODYSSEY_SPACE, pooled=True, n_trees=10, target="valid_metric")
+    valid = ok.fanova(table, space=ok.ODYSSEY_SPACE, pooled=True, estimand="forest", n_trees=10, target="valid_metric")
     assert "variance of the validation loss" in say.importance_answer(valid)
 
 
@@ -201,7 +201,7 @@ def test_a_comparison_says_which_sign_is_worse(table: pd.DataFrame) -> None:
 def test_variants_that_were_left_out_are_named_with_the_reason(table: pd.DataFrame) -> None:
     everything = ok.analysis.Trials(name="made-up", frame=table)
     steady = everything.query("variant not in ['FGR', 'NIG']")
-    model = ok.fanova(steady, space=ok.ODYSSEY_SPACE, pooled=True, n_trees=10)
+    model = ok.fanova(steady, space=ok.ODYSSEY_SPACE, pooled=True, estimand="forest", n_trees=10)
     text = say.importance_answer(model, steady, of=everything)
     assert "140 trials of 7 variants together" in text
     assert "NIG (20 trials)" in text

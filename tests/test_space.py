@@ -169,7 +169,7 @@ def test_a_law_that_has_no_logarithm_or_no_choice_is_refused(build, said):
 @pytest.mark.parametrize(
     ("description", "said"),
     [
-        ({"type": "Normal", "low": 0, "high": 1}, "'rate' has type 'Normal', expected one of Uniform, LogUniform"),
+        ({"type": "Normal", "low": 0, "high": 1}, "'rate' has type 'Normal', expected one of Uniform, UniformI"),
         ({"low": 0, "high": 1}, "'rate' has type None, expected one of"),
         ({"type": "Uniform", "low": 0, "top": 1}, "'rate': .*'top'"),
         ({"type": "Uniform", "low": 0}, "'rate': .*'high'"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-# Public name -> module. `fanova` lives in `functional_anova`: importing a module of its own name would overwrite it.
+# Public name -> module. `fanova` lives in `importance`: importing a module of its own name would overwrite it.
 _PUBLIC = {
     "Column": "schema",
     "SCHEMA": "schema",
@@ -23,7 +23,7 @@ _PUBLIC = {
     "Comparison": "significance",
     "compare": "significance",
     "FunctionalANOVA": "functional_anova",
-    "fanova": "functional_anova",
+    "fanova": "importance",
 }
 
 __all__ = [
@@ -57,7 +57,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from odyssey_kit.analysis.functional_anova import FunctionalANOVA as FunctionalANOVA
-    from odyssey_kit.analysis.functional_anova import fanova as fanova
+    from odyssey_kit.analysis.importance import fanova as fanova
     from odyssey_kit.analysis.schema import SCHEMA as SCHEMA
     from odyssey_kit.analysis.schema import Column as Column
     from odyssey_kit.analysis.schema import arrow_schema as arrow_schema

@@ -2,24 +2,30 @@
 
 The forest's curve g leaves out part of the true one, f. Projected on smooth functions, what it leaves
 out is the mean of φ(u_i) r_i over the rows, r being the residuals of trees that did not see the row;
-the scatter of these products is the curve's error. May import numpy, scipy, `analysis.forest`,
-`analysis.intervals`, `analysis.leave_two_out` and `analysis.measure`.
+the scatter of these products is the curve's error. May import `space`, `analysis.effects` and what that may import.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
+from odyssey_kit.analysis.effects import Effects
 from odyssey_kit.analysis.forest import LeafBoxes
-from odyssey_kit.analysis.intervals import LEVEL
-from odyssey_kit.analysis.leave_two_out import MAIN_DEGREE, PAIR_DEGREE, LeaveTwoOut
+from odyssey_kit.analysis.intervals import LEVEL, WIDENING
+from odyssey_kit.analysis.leave_two_out import PAIR_DEGREE, LeaveTwoOut
 from odyssey_kit.analysis.measure import Measure
+from odyssey_kit.space import Categorical, Distribution, SearchSpace
 
-__all__ = ["corrected", "plain"]
+__all__ = ["corrected", "frame", "plain"]
+
+# More than for variances: a point of a curve feels what a mean square hardly does.
+CURVE_DEGREE = 10
 
 
 def plain(boxes: LeafBoxes, subset: Sequence[int], points: Sequence[np.ndarray]) -> np.ndarray:
@@ -31,7 +37,7 @@ def plain(boxes: LeafBoxes, subset: Sequence[int], points: Sequence[np.ndarray])
 
 def _functions(units: Sequence[np.ndarray], measures: Sequence[Measure]) -> np.ndarray:
     """Return one, the bases of each coordinate, and of two their products up to a total degree."""
-    parts = [measure.basis(u, MAIN_DEGREE) for u, measure in zip(units, measures, strict=True)]
+    parts = [measure.basis(u, CURVE_DEGREE) for u, measure in zip(units, measures, strict=True)]
     rows = [np.ones(len(units[0])), *(f for values, _ in parts for f in values)]
     if len(parts) == 2:
         (a, p), (b, q) = parts
@@ -78,4 +84,59 @@ def corrected(
     np.add.at(sums, groups, (products - products.mean(axis=1, keepdims=True)).T)
     covariance = sums.T @ sums / n**2 * m / (m - 1)
     error = np.sqrt(np.einsum("fp,fg,gp->p", at_points, covariance, at_points))
-    return mean, (stats.norm.ppf((1 + LEVEL) / 2) * error).reshape(shape)
+    return mean, (WIDENING * stats.norm.ppf((1 + LEVEL) / 2) * error).reshape(shape)
+
+
+def frame(
+    effects: Effects, subset: tuple[int, ...], space: SearchSpace, n_points: int, *, correct: bool
+) -> pd.DataFrame:
+    """Return a curve or a surface as a table in natural units; see `FunctionalANOVA.marginal`."""
+    names = list(space)
+    values = [_values(list(space.values())[k], effects.measures[k], n_points) for k in subset]
+    laws = [list(space.values())[k] for k in subset]
+    points = [
+        np.clip([law.to_unit(value) for value in column], 0.0, 1.0) for law, column in zip(laws, values, strict=True)
+    ]
+    nothing = np.full(tuple(len(p) for p in points), np.nan)
+    if correct and effects.corrected:
+        found = effects.shares.found
+        mean, half = corrected(effects.averaged, subset, points, found, effects.units, effects.measures)
+        half = nothing if effects.note else half
+    else:
+        mean, half = plain(effects.averaged, subset, points), nothing
+    bands = {"mean": mean.ravel(), "low": (mean - half).ravel(), "high": (mean + half).ravel()}
+    if len(subset) == 1:
+        trees = np.array([boxes.marginal_at(subset[0], points[0]) for boxes in effects.boxes])
+        centre, spread = trees.mean(axis=0), trees.std(axis=0, ddof=1)
+        bands |= {"spread_low": centre - spread, "spread_high": centre + spread}
+        return pd.DataFrame({"parameter": names[subset[0]], "value": values[0], "quantile": points[0], **bands})
+    places = pd.MultiIndex.from_product(values, names=["x", "y"]).to_frame(index=False)
+    quantiles = [q.ravel() for q in np.meshgrid(*points, indexing="ij")]
+    return pd.DataFrame(
+        {
+            "parameter_x": names[subset[0]],
+            "parameter_y": names[subset[1]],
+            "x": places["x"],
+            "y": places["y"],
+            "quantile_x": quantiles[0],
+            "quantile_y": quantiles[1],
+            **bands,
+        }
+    )
+
+
+def _values(law: Distribution, measure: Measure, n_points: int) -> list[Any]:
+    """Return values in natural units, equally spaced in quantiles, where the measure has any probability."""
+    if isinstance(law, Categorical) and measure.mass is not None:
+        return [choice for choice, mass in zip(law.choices, measure.mass, strict=True) if mass > 0]
+    spaced = np.linspace(0.0, 1.0, n_points)
+    units = _positions(measure, spaced)
+    return list(dict.fromkeys(law.from_unit(float(u)) for u in units))
+
+
+def _positions(measure: Measure, spaced: np.ndarray) -> np.ndarray:
+    """Return positions between the ends of what has any probability, equally spaced."""
+    if measure.atoms is not None and measure.mass is not None:
+        there = measure.atoms[measure.mass > 0]
+        return there[0] + spaced * (there[-1] - there[0])
+    return measure.low + spaced * (measure.high - measure.low)

@@ -1,26 +1,31 @@
 """What a functional ANOVA is fitted to: quantiles of the hyperparameters, and a target that is a number.
 
-May import `errors`, `space`, `analysis.schema` and `analysis.trials`.
+May import `errors`, `space`, `analysis.measure`, `analysis.schema` and `analysis.trials`.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
+from odyssey_kit.analysis.measure import Measure
 from odyssey_kit.analysis.schema import PARAMETER_PREFIX
 from odyssey_kit.analysis.trials import numeric_column
 from odyssey_kit.errors import UsageError
 from odyssey_kit.space import SearchSpace
 
-__all__ = ["Target", "clean_target", "unit_coordinates"]
+__all__ = ["MINIMUM_TRIALS", "Target", "clean_target", "not_as_declared", "unit_coordinates"]
 
 MINIMUM_TRIALS = 10
+# A random search is found guilty once in a thousand tables.
+_SUSPICION = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,8 +50,31 @@ class Target:
     n_capped: int
 
 
-def clean_target(frame: pd.DataFrame, y: Any = None, *, name: str, keep_diverged: bool, cap: float | None) -> Target:
-    """Return the target's values; count what failed, diverged or is absurd; give the diverged the worst value.
+def clean_target(
+    frame: pd.DataFrame,
+    y: Any = None,
+    *,
+    name: str,
+    diverged: float | str = "worst",
+    cap: float | None = None,
+    ranked: bool = False,
+) -> Target:
+    """Return the target's values; count what failed, diverged or is absurd; give the diverged a stated value.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Trials.
+    y : array, optional
+        Values instead of a column.
+    name : str
+        The column.
+    diverged : {"worst", "raise"} or float
+        What a trial without a finite value gets.
+    cap : float, optional
+        Larger values become this one.
+    ranked : bool
+        Replace values by their ranks, as fractions.
 
     Raises
     ------
@@ -57,21 +85,23 @@ def clean_target(frame: pd.DataFrame, y: Any = None, *, name: str, keep_diverged
     values = np.array(numeric_column(frame, name, what="target") if y is None else y, dtype=float)
     if values.shape != (len(frame),):
         raise UsageError(f"y has shape {values.shape}, expected ({len(frame)},), one value a row of X")
-    states = frame["state"].to_numpy() if y is None else np.full(len(frame), "COMPLETE")
+    told = y is None and "state" in frame
+    states = frame["state"].to_numpy() if told else np.full(len(frame), "COMPLETE")
     kept = states != "FAILED"
     values, states = values[kept], states[kept]
     if n_failed := int((~kept).sum()):
         warnings.warn(
-            f"{n_failed} of {len(frame)} trials FAILED by accident, have no result and are left out",
+            f"{n_failed} of {len(frame)} trials FAILED by accident, have no result and are left out: "
+            "what remains is no random sample, so shares have no intervals",
             UserWarning,
             stacklevel=3,
         )
     finite = np.isfinite(values)
     n_missing = int((~finite).sum())
-    if n_missing and not keep_diverged:
+    if n_missing and diverged == "raise":
         raise UsageError(
             f"{n_missing} of {len(values)} trials have no finite {name!r}; "
-            'diverged="worst" gives them the worst finite value'
+            'diverged="worst" gives them the worst finite value, a number gives them that'
         )
     if len(values) < MINIMUM_TRIALS or not finite.any():
         raise UsageError(
@@ -82,7 +112,9 @@ def clean_target(frame: pd.DataFrame, y: Any = None, *, name: str, keep_diverged
     if cap is not None:
         n_capped = int((values[finite] > cap).sum())
         values[finite] = np.minimum(values[finite], cap)
-    values[~finite] = values[finite].max()
+    values[~finite] = values[finite].max() if isinstance(diverged, str) else diverged
+    if ranked:
+        values = stats.rankdata(values) / len(values)
     if np.ptp(values) == 0:
         raise UsageError(f"{name!r} is {values[0]:g} in all {len(values)} trials: no variance to explain")
     return Target(
@@ -121,3 +153,23 @@ def unit_coordinates(frame: pd.DataFrame, space: SearchSpace) -> np.ndarray:
             raise UsageError(f"{column!r} has values outside of the space, {law}; pass the space they were drawn from")
         columns.append(np.clip(units, 0.0, 1.0))
     return np.column_stack(columns)
+
+
+def not_as_declared(units: np.ndarray, space: SearchSpace, measures: Sequence[Measure]) -> str:
+    """Say which hyperparameter is not spread as the space says, or nothing.
+
+    Kolmogorov and Smirnov's test for continuous ones, the chi-squared test for values and choices.
+    A search that learns where to look shows in these margins.
+    """
+    for k, name in enumerate(space):
+        measure = measures[k]
+        if measure.atoms is None:
+            p = float(stats.kstest(units[:, k], "uniform").pvalue)  # pyright: ignore[reportAttributeAccessIssue]
+        else:
+            # Few enough cells for five trials in each, one at least.
+            axis = measure.axis(max(1, min(20, len(units) // 5)))
+            counts = np.bincount(axis.cell(units[:, k]), minlength=len(axis.mass))
+            p = float(stats.chisquare(counts, axis.mass * len(units)).pvalue) if len(counts) > 1 else 1.0
+        if p < _SUSPICION / len(space):
+            return f"{name} is not spread as the search space says (p = {p:.1g}), so the trials are no random sample"
+    return ""

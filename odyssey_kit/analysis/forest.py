@@ -199,8 +199,9 @@ def forest_boxes(trees: Sequence[Any], choices: Sequence[int]) -> list[LeafBoxes
     coordinate = np.repeat(np.arange(len(choices)), [max(1, n) for n in choices])
     choice = np.concatenate([np.arange(n) if n else [-1] for n in choices])
     inner = nodes.feature >= 0
-    split = np.where(inner, coordinate[nodes.feature], -1)
-    ordered = inner & (np.take(choice, nodes.feature) < 0)
+    column = np.maximum(nodes.feature, 0)  # a leaf has none; it is masked out
+    split = np.where(inner, coordinate[column], -1)
+    ordered = inner & (choice[column] < 0)
     rank, cuts = _ranks(nodes, split, ordered, choices)
     start = np.zeros((len(split), len(choices)), dtype=np.int32)
     stop = np.zeros_like(start)

@@ -62,7 +62,7 @@ class Shares:
 
     def total_interval(self) -> tuple[float, float]:
         """Return the interval of the total variance."""
-        half = stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt(self._spread(self.found.influence[-1]))
+        half = float(stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt(self._spread(self.found.influence[-1])))
         return self.total - half, self.total + half
 
     @cached_property

@@ -182,7 +182,7 @@ def leave_two_out(
     group : (rows,) int array
         Rows of one group are never taken as a pair.
     """
-    d, n = len(measures), len(values)
+    d = len(measures)
     subsets = (*((k,) for k in range(d)), *itertools.combinations(range(d), 2))
     effects = _effects(boxes, units, measures, subsets)
     saw_not = blind.astype(np.float32)

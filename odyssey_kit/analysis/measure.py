@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -83,6 +83,16 @@ class Measure:
         if (self.low, self.high) == (0.0, 1.0):
             return positions
         return np.clip((positions - self.low) / (self.high - self.low), 0.0, 1.0)
+
+    def quantile(self, units: np.ndarray) -> np.ndarray:
+        """Return the positions below which lie these probabilities."""
+        if self.atoms is not None and self.mass is not None:
+            place = np.searchsorted(np.cumsum(self.mass), units, side="right")
+            return self.atoms[np.minimum(place, len(self.atoms) - 1)]
+        if self.cdf is None:
+            return self.low + units * (self.high - self.low)
+        places = np.linspace(0.0, 1.0, 4097)
+        return np.interp(units, self.cdf(places), places)
 
     def inside(self, positions: np.ndarray) -> np.ndarray:
         """Return which positions have a probability."""
@@ -239,7 +249,7 @@ def measures(space: SearchSpace, changes: Mapping[str, Any] | None = None) -> tu
         elif isinstance(change, Mapping):
             found.append(_weighted(name, law, change))
         elif callable(change):
-            found.append(_prior(name, law, change))
+            found.append(_prior(name, law, cast("Callable[[float], float]", change)))
         elif isinstance(law, Categorical):
             found.append(_weighted(name, law, dict.fromkeys(change, 1.0)))
         elif isinstance(change, (tuple, list)) and len(change) == 2:

@@ -39,6 +39,7 @@ __all__ = [
     "as_trials",
     "check_trials",
     "describe_columns",
+    "foreign_states",
     "load_trials",
     "select_top",
     "write_table",
@@ -177,6 +178,32 @@ def as_trials(trials: Trials | pd.DataFrame) -> Trials:
     if isinstance(trials, pd.DataFrame):
         return Trials.from_frame(trials)
     raise UsageError(f"expected Trials or a pandas DataFrame, got {type(trials).__name__}; see ok.load_trials")
+
+
+# What other tools call the ends of a trial. A pruned or running one has no result.
+_FOREIGN_STATES = {
+    **{name: "COMPLETE" for name in ("COMPLETE", "COMPLETED", "FINISHED", "SUCCESS", "OK")},
+    **{name: "FAILED" for name in ("FAILED", "FAIL", "ERROR", "KILLED", "PRUNED", "RUNNING", "WAITING", "CRASHED")},
+    "DIVERGED": "DIVERGED",
+}
+
+
+def foreign_states(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose column ``state``, if it has one, speaks as ours does: COMPLETE, DIVERGED or FAILED.
+
+    Raises
+    ------
+    UsageError
+        If a state is not known.
+    """
+    if "state" not in frame:
+        return frame
+    names = frame["state"].astype(str).str.rpartition(".")[2].str.upper()
+    if unknown := sorted(set(names) - set(_FOREIGN_STATES)):
+        raise UsageError(
+            f"column 'state' holds {', '.join(map(repr, unknown))}, expected one of {', '.join(_FOREIGN_STATES)}"
+        )
+    return frame.assign(state=names.map(_FOREIGN_STATES))
 
 
 # ---- finding and reading --------------------------------------------------------------------

@@ -11,7 +11,7 @@ import altair as alt
 import pandas as pd
 
 from odyssey_kit.charts import _frames as frames
-from odyssey_kit.charts.palette import INK, PUBLISHED, tint
+from odyssey_kit.charts.palette import INK, MUTED, PUBLISHED, tint
 from odyssey_kit.charts.sentences import percent_words
 from odyssey_kit.charts.theme import HEIGHTS, PERCENT, decades, narrow
 
@@ -24,15 +24,16 @@ def importance_bars(importances: Any) -> alt.LayerChart:
     Parameters
     ----------
     importances : FunctionalANOVA or pandas.DataFrame
-        Columns ``parameters`` and ``share``, as `FunctionalANOVA.importances` returns;
-        ``sd_over_trees``, ``oob_r2`` and ``n_trials`` go into tooltip and description.
+        Columns ``parameters`` and ``share``, as `FunctionalANOVA.importances` returns; ``low`` and
+        ``high`` are drawn where they are given; ``sd_over_trees``, ``oob_r2`` and ``n_trials`` go into
+        tooltip and description.
 
     Returns
     -------
     altair.LayerChart
     """
     table = importances if isinstance(importances, pd.DataFrame) else importances.importances()
-    known = ["parameters", "share", "sd_over_trees", "oob_r2", "n_trials"]
+    known = ["parameters", "share", "low", "high", "sd_over_trees", "oob_r2", "n_trials"]
     table = table.loc[:, [name for name in known if name in table.columns]]
     table = table.assign(
         effect=[_effect_words(str(name)) for name in table["parameters"]],
@@ -46,13 +47,24 @@ def importance_bars(importances: Any) -> alt.LayerChart:
     y = alt.Y("effect:N", sort=order, title=None, axis=alt.Axis(grid=False, labelLimit=150))
     ticks = alt.Axis(grid=True, labelExpr=PERCENT, values=[0, 0.25, 0.5, 0.75, 1], title=f"share of the variance{fit}")
     x = alt.X("share:Q", scale=alt.Scale(domain=[0, 1.18], nice=False), axis=ticks)
-    base = alt.Chart(table).encode(y=y)
     colours = alt.Scale(domain=["effect", "rest"], range=[INK.light, PUBLISHED.light])
     tips = [alt.Tooltip("effect:N", title="effect"), alt.Tooltip("share:Q", title="share", format=".3f")]
+    sure = "low" in table and bool(table["low"].notna().any())
+    if sure:
+        table["ends"] = table["high"].clip(lower=table["share"].clip(lower=0.0)).fillna(table["share"])
+        table["interval"] = [_ends_words(low, high) for low, high in table[["low", "high"]].to_numpy()]
+        table["low"] = table["low"].clip(lower=0.0)
+        tips.append(alt.Tooltip("interval:N", title="90 % interval"))
     if "sd_over_trees" in table:
         tips.append(alt.Tooltip("sd_over_trees:Q", title="spread over trees", format=".3f"))
+    base = alt.Chart(table.drop(columns="high", errors="ignore") if not sure else table).encode(y=y)
     bars = base.mark_bar(size=12).encode(x=x, color=alt.Color("kind:N", scale=colours, legend=None), tooltip=tips)
-    words = base.mark_text(align="left", dx=6).encode(x="share:Q", text="words:N")
+    words = base.mark_text(align="left", dx=6).encode(x="ends:Q" if sure else "share:Q", text="words:N")
+    if sure:
+        whiskers = base.mark_rule(strokeWidth=1.5, color=MUTED.light).encode(
+            x=alt.X("low:Q", scale=alt.Scale(domain=[0, 1.18], nice=False)), x2="ends:Q", tooltip=tips
+        )
+        words = frames.layered(whiskers, words)
     height = max(HEIGHTS[0], 24 * len(table))
     return frames.layered(bars, words).properties(width="container", height=height, description=finding)
 
@@ -63,8 +75,8 @@ def marginals(model: Any, *, words: str = "test loss, nats a frame", n_points: i
     Parameters
     ----------
     model : FunctionalANOVA or pandas.DataFrame
-        A fitted model, or columns ``parameter``, ``value``, ``mean``, ``spread_low``,
-        ``spread_high``, as its `marginal` returns, one below the other.
+        A fitted model, or columns ``parameter``, ``value``, ``mean``, ``low``, ``high``,
+        ``spread_low``, ``spread_high``, as its `marginal` returns, one below the other.
     words : str
         The target in words and units.
     n_points : int
@@ -73,15 +85,18 @@ def marginals(model: Any, *, words: str = "test loss, nats a frame", n_points: i
     Returns
     -------
     altair.ConcatChart
-        A panel for each hyperparameter, on a common value axis; the band is one standard deviation
-        over trees, which is no confidence interval.
+        A panel for each hyperparameter, on a common value axis. The band is the 90 % band where the
+        model gives one, else one standard deviation over trees, which is no confidence interval.
     """
     if isinstance(model, pd.DataFrame):
         table = model
     else:
         effects = [name for name in model.importances()["parameters"] if name in model.parameters_]
         table = pd.concat([model.marginal(name, n_points=n_points) for name in effects], ignore_index=True)
-    value = frames.value_axis(pd.concat([table["spread_low"], table["spread_high"]]), words)
+    table = table.assign(band="90 % band")
+    if "low" not in table or not table["low"].notna().all():
+        table = table.assign(low=table["spread_low"], high=table["spread_high"], band="spread over trees")
+    value = frames.value_axis(pd.concat([table["low"], table["high"]]), words)
     names = list(table["parameter"].unique())
     panels = [
         _marginal(table[table["parameter"].eq(name)], name, value, first=k % 2 == 0) for k, name in enumerate(names)
@@ -96,7 +111,7 @@ def marginals(model: Any, *, words: str = "test loss, nats a frame", n_points: i
 
 def _marginal(table: pd.DataFrame, name: str, value: frames.ValueAxis, *, first: bool) -> alt.LayerChart:
     numbers = pd.api.types.is_numeric_dtype(table["value"])
-    shown = table.loc[:, ["parameter", "value", "mean", "spread_low", "spread_high"]].assign(at=table["value"])
+    shown = table.loc[:, ["parameter", "value", "mean", "low", "high", "band"]].assign(at=table["value"])
     if name == "momentum":
         shown["at"] = 1.0 - shown["value"]
     x = _parameter_axis(name, shown) if numbers else alt.X("at:N", title=_effect_words(name))
@@ -104,13 +119,11 @@ def _marginal(table: pd.DataFrame, name: str, value: frames.ValueAxis, *, first:
     tips = [
         alt.Tooltip("value", title=_effect_words(name), format=".3~g" if numbers else alt.Undefined),
         alt.Tooltip("mean:Q", title="mean", format=".4g"),
-        alt.Tooltip("spread_low:Q", title="minus one sd over trees", format=".4g"),
-        alt.Tooltip("spread_high:Q", title="plus one sd over trees", format=".4g"),
+        alt.Tooltip("low:Q", title=f"{table['band'].iloc[0]} from", format=".4g"),
+        alt.Tooltip("high:Q", title="to", format=".4g"),
     ]
     base = alt.Chart(shown).encode(x=x, tooltip=tips)
-    band = base.mark_area(color=tint(INK).light).encode(
-        y=alt.Y("spread_low:Q", scale=value.scale()), y2="spread_high:Q"
-    )
+    band = base.mark_area(color=tint(INK).light).encode(y=alt.Y("low:Q", scale=value.scale()), y2="high:Q")
     line = base.mark_line(color=INK.light).encode(y=y)
     return frames.layered(band, line).properties(width=290, height=HEIGHTS[0])
 
@@ -150,6 +163,10 @@ def _effect_words(name: str) -> str:
         return "all interactions"
     short = {**frames.HYPERPARAMETERS, "input_noise_std": "input noise"}
     return " × ".join(short.get(part, part.replace("_", " ")) for part in name.split(" × "))
+
+
+def _ends_words(low: float, high: float) -> str:
+    return "none" if pd.isna(low) else f"{max(low, 0.0):.3f} to {high:.3f}"
 
 
 def _count(table: pd.DataFrame) -> str:

@@ -263,16 +263,22 @@ def importance_answer(model: Any, trials: Any = None, *, of: Any = None) -> Sent
     words = {**frames.HYPERPARAMETERS, "input_noise_std": "input noise"}
     first = effects.iloc[0]
     others = "".join(
-        f"{words.get(name, name)} {percent_words(share)}; "
-        for name, share in effects[["parameters", "share"]].iloc[1:].itertuples(index=False)
+        f"{words.get(name, name)} {percent_words(share)}{_between(low, high)}; "
+        for name, share, low, high in effects[["parameters", "share", "low", "high"]].iloc[1:].itertuples(index=False)
     )
     target = {"test_metric": "test loss", "valid_metric": "validation loss"}.get(model.target, model.target)
+    if effects["share"].isna().any():
+        return Sentence(
+            f"The forest finds no variance of the {target} over the search space that hyperparameters could share "
+            f"({table['note'].iloc[0]}); it was fitted to {count_words(model.n_trials_, 'trial')}."
+        )
     variants = [] if trials is None else variant_order(trials.frame["variant"])
     among = f" of {len(variants)} variants together" if len(variants) > 1 else "".join(f" of {v}" for v in variants)
     left = "" if of is None else _left_out(of.frame, variants)
     return Sentence(
-        f"Of the variance of the {target} over the search space, the forest attributes {percent_words(first['share'])} "
-        f"to the {words.get(first['parameters'], first['parameters'])} alone; {others}"
+        f"Of the variance of the {target} over the search space, the forest attributes {percent_words(first['share'])}"
+        f"{_between(first['low'], first['high'], said=True)} to the "
+        f"{words.get(first['parameters'], first['parameters'])} alone; {others}"
         f"interactions {percent_words(rest)}. It was fitted to {count_words(model.n_trials_, 'trial')}{among} and "
         f"explains trials it did not see with R² = {model.oob_r2_:.2f}.{left}"
     )
@@ -291,6 +297,13 @@ def _left_out(everything: pd.DataFrame, kept: list[str]) -> str:
         if name not in kept:
             parts.append(f"{name} ({why})")
     return f" Left out: {', '.join(parts)}." if parts else ""
+
+
+def _between(low: float, high: float, *, said: bool = False) -> str:
+    """Return the ends of a share's interval in brackets, or nothing where there is none."""
+    if pd.isna(low):
+        return ""
+    return f" ({'90 % interval ' if said else ''}{100 * max(low, 0.0):.0f} to {100 * high:.0f} %)"
 
 
 def percent_words(share: float) -> str:

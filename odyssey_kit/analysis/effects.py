@@ -1,0 +1,225 @@
+"""Tables of shares: a fitted forest under one measure, asked for one of three estimands.
+
+May import `analysis.design`, `analysis.forest`, `analysis.growing`, `analysis.intervals`,
+`analysis.leave_two_out` and `analysis.measure`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy.stats import qmc
+from statsmodels.stats.multitest import multipletests
+
+from odyssey_kit.analysis.design import MINIMUM_TRIALS
+from odyssey_kit.analysis.forest import LeafBoxes, pool
+from odyssey_kit.analysis.growing import Forest
+from odyssey_kit.analysis.intervals import Shares
+from odyssey_kit.analysis.leave_two_out import leave_two_out
+from odyssey_kit.analysis.measure import Measure
+from odyssey_kit.errors import UsageError
+
+__all__ = ["ESTIMANDS", "Effects", "corrected_table", "plain_table", "subset_names"]
+
+ESTIMANDS = ("corrected", "forest", "tree")
+_BOX_ROWS = 100
+# Up to so many leaves in all trees the variance of the averaged forest is summed exactly; beyond, it is
+# integrated over Sobol points, with a relative error of about 1e-4, which then is in `rest` too.
+_EXACT_LEAVES = 4_000
+_INTEGRATION_POINTS = 1 << 15
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Effects:
+    """A forest under a measure, and the rows that are a sample of it.
+
+    Parameters
+    ----------
+    measures : tuple of Measure
+        One a hyperparameter.
+    forest : Forest
+        Fitted on all rows.
+    boxes : tuple of LeafBoxes
+        Its trees under the measures.
+    units, values, group : arrays
+        The rows that lie where the measures have any probability.
+    blind : (rows, trees) bool array
+        Which trees did not see them.
+    note : str
+        Why there are no intervals, or nothing.
+    """
+
+    measures: tuple[Measure, ...]
+    forest: Forest
+    boxes: tuple[LeafBoxes, ...]
+    units: np.ndarray
+    values: np.ndarray
+    group: np.ndarray
+    blind: np.ndarray
+    note: str
+
+    @classmethod
+    def under(
+        cls,
+        measures: tuple[Measure, ...],
+        forest: Forest,
+        units: np.ndarray,
+        values: np.ndarray,
+        group: np.ndarray,
+        note: str,
+    ) -> Effects:
+        """Return the forest under the measures.
+
+        Raises
+        ------
+        UsageError
+            If fewer than ten trials lie inside.
+        """
+        inside = np.all([measure.inside(u) for measure, u in zip(measures, units.T, strict=True)], axis=0)
+        if inside.sum() < MINIMUM_TRIALS:
+            raise UsageError(
+                f"only {int(inside.sum())} of {len(inside)} trials lie inside the measure, expected "
+                f"{MINIMUM_TRIALS} at least; take a wider box"
+            )
+        if not note and not inside.all() and (m := len(np.unique(group[inside]))) < _BOX_ROWS:
+            note = f"{m} independent trials lie inside; intervals were measured at {_BOX_ROWS} and more"
+        return cls(
+            measures=measures,
+            forest=forest,
+            boxes=tuple(boxes.under(measures) for boxes in forest.boxes),
+            units=units[inside],
+            values=values[inside],
+            group=group[inside],
+            blind=forest.blind[inside],
+            note=note,
+        )
+
+    @property
+    def corrected(self) -> bool:
+        """Whether rows are a sample of the measure, so that shares can be corrected on them."""
+        return all(measure.sampled for measure in self.measures)
+
+    def why_plain(self, wanted: str) -> str:
+        """Say why shares have no intervals that are not corrected."""
+        if wanted == "corrected":
+            return "the trials are no sample of this prior: the forest's shares, not corrected, without intervals"
+        return f"estimand={wanted!r} has no intervals that hold; estimand='corrected' has"
+
+    @cached_property
+    def shares(self) -> Shares:
+        """The corrected shares."""
+        return Shares(leave_two_out(self.boxes, self.blind, self.units, self.values, self.measures, self.group))
+
+    @cached_property
+    def averaged(self) -> LeafBoxes:
+        """The average of the trees, as one function."""
+        return pool(self.boxes)
+
+    @cached_property
+    def forest_variance(self) -> float:
+        """Total variance of the averaged forest."""
+        if len(self.averaged) <= _EXACT_LEAVES:
+            return self.averaged.variance
+        # Moved from the corners of their cells to the middles.
+        points = qmc.Sobol(len(self.measures), scramble=False).random(_INTEGRATION_POINTS)
+        points += 0.5 / _INTEGRATION_POINTS
+        places = [measure.quantile(u) for measure, u in zip(self.measures, points.T, strict=True)]
+        return float(self.forest.predict(np.column_stack(places)).mean(axis=1).var())
+
+    def total(self, estimand: str) -> float:
+        """Return the total variance that shares of an estimand are shares of."""
+        if estimand == "corrected":
+            return self.shares.total
+        if estimand == "forest":
+            return self.forest_variance
+        return float(np.mean([boxes.variance for boxes in self.boxes]))
+
+    def per_tree(self, subsets: Sequence[tuple[int, ...]]) -> np.ndarray:
+        """Return the shares within each tree, (trees, subsets); a tree of one leaf has none."""
+        return np.array([boxes.effects(subsets) / boxes.variance for boxes in self.boxes if boxes.variance > 0])
+
+    def total_order(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return main effects and total-order shares, averaged over trees."""
+        d = range(len(self.measures))
+        rows = []
+        for boxes in self.boxes:
+            if boxes.variance > 0:
+                closed = [boxes.closed_variance([j for j in d if j != k]) if len(d) > 1 else 0.0 for k in d]
+                rows.append((boxes.effects([(k,) for k in d]), boxes.variance - np.array(closed)))
+                rows[-1] = tuple(part / boxes.variance for part in rows[-1])
+        main, total = np.array(rows).mean(axis=0)
+        return main, total
+
+
+def _subsets(d: int, order: int) -> list[tuple[int, ...]]:
+    return [subset for size in range(1, order + 1) for subset in itertools.combinations(range(d), size)]
+
+
+def subset_names(subsets: Sequence[tuple[int, ...] | None], parameters: Sequence[str]) -> list[str]:
+    """Return effects by name; None is the rest."""
+    return ["rest" if subset is None else " × ".join(parameters[k] for k in subset) for subset in subsets]
+
+
+def _rows(subsets: Sequence[tuple[int, ...]], **columns: np.ndarray) -> pd.DataFrame:
+    """Lay effects out one below the other, the rest last."""
+    table = pd.DataFrame({"subset": [*subsets, None], **columns})
+    table["order"] = pd.array([*(len(subset) for subset in subsets), None], dtype="Int64")
+    for name in ("rank_low", "rank_high"):
+        values = [None] * len(table) if name not in table else [*table[name].iloc[:-1].astype(int), None]
+        table[name] = pd.array(values, dtype="Int64")
+    names = ["subset", "order", "share", "low", "high", "p", "p_holm", "sd_over_trees", "rank_low", "rank_high"]
+    return table.reindex(columns=names)
+
+
+def plain_table(effects: Effects, order: int, estimand: str) -> pd.DataFrame:
+    """Return the forest's own shares, or the mean of its trees'."""
+    subsets = _subsets(len(effects.measures), order)
+    per_tree = effects.per_tree(subsets)
+    if estimand == "tree":
+        shares = per_tree.mean(axis=0)
+    else:
+        shares = effects.averaged.effects(subsets) / effects.forest_variance
+    spread = np.append(per_tree.std(axis=0, ddof=1), (1 - per_tree.sum(axis=1)).std(ddof=1))
+    return _rows(subsets, share=np.append(shares, 1 - shares.sum()), sd_over_trees=spread)
+
+
+def corrected_table(effects: Effects, order: int) -> tuple[pd.DataFrame, str]:
+    """Return the corrected shares with intervals, and why something is missing."""
+    shares, note = effects.shares, effects.note
+    subsets = _subsets(len(effects.measures), order)
+    m, per_tree = len(subsets), effects.shares.found.per_tree[: len(subsets)]
+    spread = np.append(per_tree.std(axis=1, ddof=1), (1 - per_tree.sum(axis=0)).std(ddof=1))
+    nothing = np.full(m + 1, math.nan)
+    if not shares.total_interval()[0] > 0:
+        note = "the interval of the total variance reaches zero: there is nothing that shares could be shares of"
+        return _rows(subsets, share=nothing, sd_over_trees=spread), note
+    share = shares.share[:m]
+    # What the shown rows leave over, with the influences of that sum.
+    weights = np.append(np.where(np.arange(len(shares.share)) < m, -1.0, 0.0), 1.0)
+    rest = shares.contrast(weights)
+    columns = {"share": np.append(share, rest[0]), "sd_over_trees": spread}
+    if note:
+        return _rows(subsets, **columns), note
+    low, high = (end[:m] for end in shares.interval())
+    p = shares.p_value()[:m]
+    sizes = np.array([len(subset) for subset in subsets])
+    holm = np.empty(m)
+    for size in set(sizes.tolist()):
+        holm[sizes == size] = multipletests(p[sizes == size], method="holm")[1]
+    best, worst = shares.ranks(range(m))
+    return _rows(
+        subsets,
+        **columns,
+        low=np.append(low, rest[1]),
+        high=np.append(high, rest[2]),
+        p=np.append(p, math.nan),
+        p_holm=np.append(holm, math.nan),
+        rank_low=np.append(best, 0),
+        rank_high=np.append(worst, 0),
+    ), note

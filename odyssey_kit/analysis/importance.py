@@ -1,0 +1,110 @@
+"""`ok.fanova`: from any table of trials to a fitted functional ANOVA.
+
+May import `errors`, `space`, `analysis.functional_anova`, `analysis.schema` and `analysis.trials`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from odyssey_kit.analysis.functional_anova import FunctionalANOVA
+from odyssey_kit.analysis.schema import PARAMETER_PREFIX
+from odyssey_kit.analysis.trials import Trials, foreign_states
+from odyssey_kit.errors import UsageError
+from odyssey_kit.space import Categorical, SearchSpace
+
+__all__ = ["fanova"]
+
+
+def fanova(
+    trials: Trials | pd.DataFrame,
+    *,
+    target: str = "test_metric",
+    space: SearchSpace | None = None,
+    variant: str | None = None,
+    task: str | None = None,
+    pooled: bool = False,
+    with_variant: bool = False,
+    groups: Any = None,
+    **settings: Any,
+) -> FunctionalANOVA:
+    """Fit a functional ANOVA to the trials of one variant on one task, or of all variants together.
+
+    Parameters
+    ----------
+    trials : Trials or pandas.DataFrame
+        Trials, or anybody's own table: one row a trial, a column for each hyperparameter of the space
+        (with or without ``params_`` before its name) and one for the target. A column ``state`` is
+        heeded, also with Optuna's words.
+    target : str
+        Column to explain; ``"seconds"`` works as well.
+    space : SearchSpace, optional
+        By default that of the trials.
+    variant, task : str, optional
+        Which trials to analyse; needed if the table has more than one.
+    pooled : bool
+        Take all variants together. Hyperparameters then share their effects over the variants, and
+        differences between variants count as noise.
+    with_variant : bool
+        Take all variants together, and the variant as a hyperparameter of its own, whose choices
+        are equally likely. If all variants saw the same draws, each draw counts once.
+    groups : array or column name, optional
+        Trials that are no independent draws; see `FunctionalANOVA.fit`.
+    **settings
+        Of `FunctionalANOVA`: estimand, n_trees, min_samples_leaf, diverged, cap, transform, sampling,
+        random_state.
+
+    Returns
+    -------
+    FunctionalANOVA
+        Fitted; see ``importances()`` and ``marginal(name)``.
+
+    Raises
+    ------
+    UsageError
+        If the table holds several variants or tasks and none was chosen, and as `FunctionalANOVA`.
+    """
+    known = [name for name in FunctionalANOVA().get_params() if name not in ("space", "target")]
+    if unknown := [name for name in settings if name not in known]:
+        raise UsageError(f"unknown setting {', '.join(map(repr, unknown))}; known: {', '.join(known)}")
+    if not isinstance(trials, (Trials, pd.DataFrame)):
+        raise UsageError(f"expected Trials or a pandas DataFrame, got {type(trials).__name__}; see ok.load_trials")
+    space = space if space is not None else getattr(trials, "space", None)
+    frame = foreign_states(trials.frame if isinstance(trials, Trials) else trials)
+    if variant is not None and (pooled or with_variant):
+        raise UsageError(f"both variant={variant!r} and {'pooled' if pooled else 'with_variant'}=True; choose one")
+    keep = _chosen(frame, "task", task) & _chosen(frame, "variant", variant, together=pooled or with_variant)
+    labels = frame[groups] if isinstance(groups, str) and groups in frame else groups
+    labels = None if labels is None else np.asarray(labels)[keep]
+    frame = frame[keep]
+    if with_variant and isinstance(space, SearchSpace):
+        choices = tuple(frame["variant"].unique())
+        space = SearchSpace({**space, "variant": Categorical(choices=choices)})
+        frame = frame.rename(columns={"variant": f"{PARAMETER_PREFIX}variant"})
+    return FunctionalANOVA(space=space, target=target, **settings).fit(frame, groups=labels)
+
+
+def _chosen(frame: pd.DataFrame, column: str, chosen: str | None, *, together: bool = False) -> np.ndarray:
+    """Return which rows are of the chosen task or variant, or say that one must be chosen."""
+    if column not in frame:
+        if chosen is not None:
+            raise UsageError(f"{column}={chosen!r}, but the table has no column {column!r}")
+        return np.ones(len(frame), dtype=bool)
+    there = [str(name) for name in frame[column].unique()]
+    if chosen is None:
+        if len(there) > 1 and not together:
+            also = (
+                ", or pooled=True to take them together, or with_variant=True to have it explained"
+                if column == "variant"
+                else ""
+            )
+            raise UsageError(
+                f"the table has {len(there)} {column}s ({', '.join(there)}); choose one by {column}={there[0]!r}{also}"
+            )
+        return np.ones(len(frame), dtype=bool)
+    if chosen not in there:
+        raise UsageError(f"no trials of {column} {chosen!r}; the table has: {', '.join(there)}")
+    return (frame[column] == chosen).to_numpy()
