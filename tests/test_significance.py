@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_up import ODYSSEY, VARIANT_EFFECTS, trials
-from statsmodels.stats.weightstats import CompareMeans, DescrStatsW, ttest_ind
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW, ttest_ind, ttost_ind
 
 import odyssey_kit as ok
+from odyssey_kit.analysis.selection import Arm, redraw
 
 
 def table(task: str = "t", **values: list[float]) -> pd.DataFrame:
@@ -70,7 +71,7 @@ def test_holm_and_bonferroni_by_hand():
     stepped = np.minimum(np.maximum.accumulate(p[order] * [3, 2, 1]), 1)
     np.testing.assert_allclose(result["p_holm"].to_numpy()[order], stepped, rtol=1e-14)
     assert (result["p_holm"] <= result["p_bonferroni"]).all()
-    assert (result["verdict"] == np.where(result["p_holm"] < 0.05, "different", "undecided")).all()
+    assert (result["verdict"] == np.where(result["p_selection_holm"] < 0.05, "different", "undecided")).all()
 
 
 def test_each_task_is_a_family_of_its_own():
@@ -199,3 +200,128 @@ def test_the_comparison_reads_well():
     copy = comparison.to_frame()
     copy["verdict"] = "changed"
     assert "changed" not in set(comparison.frame["verdict"])
+
+
+# ---- what selection does to a test ----------------------------------------------------------
+
+
+def alike(seed: int, n: int = 60, variants: tuple[str, ...] = ("V", "A", "B")) -> pd.DataFrame:
+    """Return variants of one distribution whose validation predicts their test perfectly."""
+    rng = np.random.default_rng(seed)
+    return table(**{name: list(np.exp(rng.standard_normal(n))) for name in variants})
+
+
+def test_welch_on_selected_trials_finds_what_is_not_there_and_redrawing_does_not():
+    # A hundred tables without any difference, the best fifth of 60 each: Welch's familywise 5 % is no such thing.
+    welch = redrawn = 0
+    for seed in range(100):
+        found = ok.compare(alike(seed), top=0.2).to_frame()
+        welch += (found["p_holm"] < 0.05).any()
+        redrawn += (found["verdict"] == "different").any()
+    assert welch > 18
+    # Three standard errors above five in a hundred.
+    assert redrawn <= 11
+
+
+def test_without_a_selection_both_tests_are_one():
+    rng = np.random.default_rng(0)
+    found = row(table(V=list(rng.normal(9, 1, 15)), X=list(rng.normal(9.5, 2, 12))))
+    assert found["p_selection"] == pytest.approx(found["p"], rel=1e-12)
+    np.testing.assert_allclose(found[["low", "high"]].astype(float), found[["welch_low", "welch_high"]].astype(float))
+
+
+def test_the_resampled_error_is_that_of_selected_means():
+    # Redraw the truth: of 400 tables the spread of the selected means is what each table estimates.
+    rng = np.random.default_rng(1)
+    means, errors = [], []
+    for _ in range(400):
+        values = rng.standard_normal(100)
+        arm = Arm.of(values, values, top=0.1)
+        means.append(arm.selected.mean())
+        if len(errors) < 60:
+            errors.append(np.std(redraw({"V": arm}, [len(errors)])["V"]))
+    assert np.mean(errors) == pytest.approx(np.std(means), rel=0.1)
+    # What Welch would take: the spread of the ten selected, as if they were ten draws.
+    assert np.mean(errors) > 1.2 * np.mean([np.sort(rng.standard_normal(100))[:10].std() for _ in range(100)]) / 10**0.5
+
+
+def test_resamples_select_as_the_table_does():
+    values = np.array([5.0, 1.0, 3.0, 2.0, 4.0])
+    arm = Arm.of(10 * values, values, top=0.4)
+    assert arm.selected.tolist() == [10, 20]
+    # Drawn: twice the 5, once the 3, twice the 4. The best two are the 3 and one of the 4s.
+    counts = np.array([[2, 0, 1, 0, 2]])
+    assert arm.means(counts)[0] == pytest.approx((30 + 40) / 2)
+    missing = Arm.of(np.where(values == 3, np.nan, values), values, top=0.4)
+    assert missing.means(counts)[0] == 4.0
+
+
+# ---- equivalence, power, ranks --------------------------------------------------------------
+
+
+def test_equivalence_is_statsmodels_two_one_sided_tests():
+    rng = np.random.default_rng(2)
+    x, v = rng.normal(9, 0.1, 25), rng.normal(9.02, 0.12, 22)
+    found = row(table(V=list(v), X=list(x)), margin=0.1)
+    expected = ttost_ind(x, v, -0.1, 0.1, usevar="unequal")[0]
+    assert found["p_tost"] == pytest.approx(expected, rel=1e-12)
+    assert found["p_equivalent"] == pytest.approx(expected, rel=1e-9)
+    assert found["verdict"] == "equivalent"
+
+
+@pytest.mark.parametrize(
+    ("shift", "spread", "margin", "verdict"),
+    [
+        (1.0, 0.1, 0.2, "different"),
+        (0.0, 0.1, 0.2, "equivalent"),
+        (0.1, 0.05, 0.2, "different but negligible"),
+        (0.1, 1.0, 0.2, "undecided"),
+        (0.0, 0.1, None, "undecided"),
+    ],
+)
+def test_the_four_verdicts(shift, spread, margin, verdict):
+    rng = np.random.default_rng(4)
+    frame = table(V=list(rng.normal(9, spread, 40)), X=list(rng.normal(9 + shift, spread, 40)))
+    comparison = ok.compare(frame, top=1.0, margin=margin)
+    assert comparison.to_frame()["verdict"].iloc[0] == verdict
+    assert ("p equivalent" in repr(comparison)) == (margin is not None)
+
+
+def test_the_papers_test_could_find_one_and_a_fifth_standard_deviations():
+    # 20 trials against 20 and eight comparisons at 5 %: known from tables of the noncentral t.
+    found = ok.compare(trials(200, ODYSSEY, n_diverged=0)).to_frame()
+    assert found["detectable_g"].round(2).unique().tolist() == [1.19]
+    assert (found["detectable"] > 0).all()
+
+
+def test_the_probability_of_being_lower_is_counted():
+    # 3 < 4, 3 < 5, 9 > both; the 4 of one ties with the 4 of the other.
+    assert row(table(V=[4.0, 5.0, 6.0], X=[3.0, 4.0, 9.0]))["p_lower"] == pytest.approx((3 + 2.5 + 0) / 9)
+
+
+def test_a_margin_must_be_a_length():
+    with pytest.raises(ok.UsageError, match="margin is -1, expected a positive number in units of test_metric"):
+        ok.compare(trials(20, ("V", "NP")), top=0.25, margin=-1)
+
+
+def test_other_peoples_tables_can_be_compared():
+    rng = np.random.default_rng(0)
+    runs = pd.DataFrame(
+        {
+            "model": ["gru", "lstm"] * 30,
+            "data": "speech",
+            "lr": rng.random(60),
+            "val": rng.random(60) + np.tile([0.0, 1.0], 30),
+            "state": ["FINISHED"] * 58 + ["FAIL"] * 2,
+        }
+    )
+    found = ok.Trials.from_table(
+        runs.assign(err=runs["val"]), test="err", valid="val", variant="model", task="data", parameters=["lr"]
+    )
+    assert (found.variants, found.tasks) == (("gru", "lstm"), ("speech",))
+    result = ok.compare(found, baseline="gru", top=0.2).to_frame().iloc[0]
+    assert (result["verdict"], result["n_failed"]) == ("different", 1)
+    with pytest.raises(ok.UsageError, match="the table has no column 'loss'; it has: model, data"):
+        ok.Trials.from_table(runs, test="loss")
+    with pytest.raises(ok.UsageError, match="column 'state' holds 'BORED', expected one of COMPLETE"):
+        ok.Trials.from_table(runs.assign(state="bored"), test="val")

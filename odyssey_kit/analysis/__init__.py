@@ -24,6 +24,13 @@ _PUBLIC = {
     "compare": "significance",
     "FunctionalANOVA": "functional_anova",
     "fanova": "importance",
+    "expected_best": "best_of",
+    "compare_pairs": "pairs",
+    "find_basins": "basins",
+    "learning_rate_scaling": "scaling",
+    "late_minus_best": "divergence",
+    "divergence_survival": "divergence",
+    "replay_rules": "replay",
 }
 
 __all__ = [
@@ -35,9 +42,16 @@ __all__ = [
     "arrow_schema",
     "check_trials",
     "compare",
+    "compare_pairs",
     "describe_columns",
+    "divergence_survival",
+    "expected_best",
     "fanova",
+    "find_basins",
+    "late_minus_best",
+    "learning_rate_scaling",
     "load_trials",
+    "replay_rules",
     "select_top",
     "write_table",
 ]
@@ -56,8 +70,15 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from odyssey_kit.analysis.basins import find_basins as find_basins
+    from odyssey_kit.analysis.best_of import expected_best as expected_best
+    from odyssey_kit.analysis.divergence import divergence_survival as divergence_survival
+    from odyssey_kit.analysis.divergence import late_minus_best as late_minus_best
     from odyssey_kit.analysis.functional_anova import FunctionalANOVA as FunctionalANOVA
     from odyssey_kit.analysis.importance import fanova as fanova
+    from odyssey_kit.analysis.pairs import compare_pairs as compare_pairs
+    from odyssey_kit.analysis.replay import replay_rules as replay_rules
+    from odyssey_kit.analysis.scaling import learning_rate_scaling as learning_rate_scaling
     from odyssey_kit.analysis.schema import SCHEMA as SCHEMA
     from odyssey_kit.analysis.schema import Column as Column
     from odyssey_kit.analysis.schema import arrow_schema as arrow_schema

@@ -23,8 +23,8 @@ def comparison_chart(comparison: Any, *, words: str = "test loss, nats a frame")
     Parameters
     ----------
     comparison : Comparison or pandas.DataFrame
-        Columns ``task``, ``variant``, ``difference``, ``low``, ``high``, ``p_holm``, ``verdict``,
-        ``n``; as `ok.compare` returns. ``baseline_mean`` goes into the tooltip.
+        Columns ``task``, ``variant``, ``difference``, ``low``, ``high``, ``p_selection_holm``,
+        ``verdict``, ``n``; as `ok.compare` returns. ``baseline_mean`` goes into the tooltip.
     words : str
         The metric in words and units.
 
@@ -35,9 +35,10 @@ def comparison_chart(comparison: Any, *, words: str = "test loss, nats a frame")
     """
     table = comparison if isinstance(comparison, pd.DataFrame) else comparison.to_frame()
     baseline = getattr(comparison, "baseline", "V")
-    known = {"task", "variant", "difference", "low", "high", "p_holm", "verdict", "n", "baseline_mean", "note"}
+    known = {"task", "variant", "difference", "low", "high", "p_selection_holm", "verdict", "n"}
+    known |= {"baseline_mean", "note"}
     table = table.loc[:, [name for name in table.columns if name in known]]
-    table["p"] = ["not tested" if pd.isna(p) else f"{p:.2g}" for p in table["p_holm"]]
+    table["p"] = ["not tested" if pd.isna(p) else f"{p:.2g}" for p in table["p_selection_holm"]]
     ends = frames.value_axis(
         [0.0, *table["low"], *table["high"], *table["difference"]], f"difference from {baseline}, {words}"
     )

@@ -219,8 +219,8 @@ def comparison_answer(comparison: Any, *, words: str = "nats a frame") -> Senten
     worse = f" A positive difference is worse than {comparison.baseline}." if "+" in " ".join(parts) else ""
     return Sentence(
         f"{' '.join(parts)}{worse} Each rests on the best {100 * comparison.top:.3g} % of the trials by validation "
-        f"({size_words(table['n'])} a variant), Welch's test and Holm's correction; the intervals are 95 %, not "
-        "corrected."
+        f"({size_words(table['n'])} a variant) and on redrawing the trials and selecting again, with Holm's "
+        "correction; the intervals are 95 %, not corrected."
     )
 
 
@@ -232,14 +232,20 @@ def _verdicts(rows: pd.DataFrame, task: str, baseline: str, words: str) -> str:
         for name, difference, low, high in different[columns].itertuples(index=False)
     )
     undecided = variant_order(rows.loc[rows["verdict"].eq("undecided"), "variant"])
+    near = variant_order(rows.loc[rows["verdict"].isin(["equivalent", "different but negligible"]), "variant"])
+    alike = f"; within the margin of {baseline}: {', '.join(near)}" if near else ""
     names = f" ({', '.join(undecided)})" if undecided else ""
     on = f"On {frames.task_words(task)}"
     if different.empty:
-        are = "all are undecided" if len(undecided) > 1 else "the comparison is undecided"
-        return f"{on} no variant is different from {baseline} so far; {are}{names}."
+        are = "all are undecided" if len(undecided) == len(rows) > 1 else "the comparison is undecided"
+        if len(undecided) < len(rows):
+            are = (
+                f"{len(undecided)} {'is' if len(undecided) == 1 else 'are'} undecided" if undecided else "none is left"
+            )
+        return f"{on} no variant is different from {baseline} so far{alike}; {are}{names}."
     verb = "is" if len(different) == 1 else "are"
     of = count_words(len(rows), "variant")
-    are = f"{on} {len(different)} of {of} {verb} different from {baseline}: {listed} {words}"
+    are = f"{on} {len(different)} of {of} {verb} different from {baseline}: {listed} {words}{alike}"
     if not undecided:
         return f"{are}."
     return f"{are}; {len(undecided)} {'is' if len(undecided) == 1 else 'are'} undecided{names}."

@@ -1,0 +1,103 @@
+"""Draw by draw: what a variant does with the settings that another one had too. Of paired studies.
+
+May import `errors`, `analysis.contrasts` and `analysis.trials`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from odyssey_kit.analysis.contrasts import check_pairs
+from odyssey_kit.analysis.trials import Trials, as_trials, numeric_column
+from odyssey_kit.errors import UsageError
+
+__all__ = ["compare_pairs"]
+
+
+def _median_interval(differences: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Return two of the differences between which the median lies, by the binomial distribution."""
+    ordered = np.sort(differences)
+    rank = int(stats.binom.ppf((1 - level) / 2, len(ordered), 0.5))
+    return (float(ordered[rank - 1]), float(ordered[-rank])) if rank >= 1 else (-math.inf, math.inf)
+
+
+def _wilcoxon(differences: np.ndarray) -> float:
+    test: Any = stats.wilcoxon(differences) if differences.any() else None
+    return math.nan if test is None else float(test.pvalue)
+
+
+def _differences(values: pd.Series, baseline: pd.Series) -> np.ndarray:
+    """Return values minus baseline; one that diverged is worse than any, two that did are alike."""
+    first, second = (series.to_numpy(float) for series in (values, baseline))
+    first, second = (np.where(np.isfinite(x), x, np.inf) for x in (first, second))
+    with np.errstate(invalid="ignore"):
+        return np.where(first == second, 0.0, first - second)
+
+
+def compare_pairs(trials: Trials | pd.DataFrame, *, baseline: str = "V", metric: str = "test_metric") -> pd.DataFrame:
+    """Compare variants with a baseline draw by draw, in a study whose variants share their draws.
+
+    Parameters
+    ----------
+    trials : Trials or pandas.DataFrame
+        Table of trials of a paired study: one ``index``, one setting of all hyperparameters.
+    baseline : str
+        The variant that the others are compared with.
+    metric : str
+        Column that is compared; lower is better.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a task and variant: ``n`` draws; ``lower`` and ``higher``, in how many of them the
+        variant's metric is; ``median_difference`` with its 95 % interval ``low``, ``high`` (two of the
+        differences, by the binomial distribution); ``p``, of the sign test; ``p_holm``, within the
+        task; ``p_wilcoxon``, of the signed ranks, of draws where neither diverged.
+
+    Raises
+    ------
+    UsageError
+        If there is no baseline, or the draws are not the same.
+
+    Notes
+    -----
+    It asks whether a variant does better at a setting that is taken at random, over the whole space;
+    `compare` asks whether it does better when it is tuned. A trial that diverged is worse than any.
+    """
+    frame = as_trials(trials).frame
+    numeric_column(frame, metric, what="metric")
+    rows = []
+    for task, cell in frame.groupby("task", sort=False):
+        if baseline not in set(cell["variant"]):
+            raise UsageError(f"baseline {baseline!r} has no trials on {task!r}")
+        check_pairs(cell, baseline)
+        by_draw = cell.pivot_table(index="index", columns="variant", values=metric, dropna=False, sort=False)
+        family: list[dict[str, Any]] = []
+        for name in (name for name in cell["variant"].unique() if name != baseline):
+            differences = _differences(by_draw[name], by_draw[baseline])
+            lower, higher = int((differences < 0).sum()), int((differences > 0).sum())
+            low, high = _median_interval(differences)
+            finite = differences[np.isfinite(differences)]
+            family.append(
+                {
+                    "task": task,
+                    "variant": name,
+                    "n": len(differences),
+                    "lower": lower,
+                    "higher": higher,
+                    "median_difference": float(np.quantile(differences, 0.5, method="inverted_cdf")),
+                    "low": low,
+                    "high": high,
+                    "p": float(stats.binomtest(lower, lower + higher).pvalue) if lower + higher else 1.0,
+                    "p_wilcoxon": _wilcoxon(finite),
+                }
+            )
+        corrected: Any = multipletests([row["p"] for row in family], method="holm")[1] if family else []
+        rows += [{**row, "p_holm": float(p)} for row, p in zip(family, corrected, strict=True)]
+    return pd.DataFrame(rows)
