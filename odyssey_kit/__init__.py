@@ -41,6 +41,11 @@ _PUBLIC = {
     "Trials": "analysis",
     "compare": "analysis",
     "fanova": "analysis",
+    "analyze": "analysis",
+    "guess_space": "analysis",
+    "read_space": "analysis",
+    "read_table": "analysis",
+    "trials_from_table": "analysis",
     "expected_best": "analysis",
     "compare_pairs": "analysis",
     "find_basins": "analysis",
@@ -94,17 +99,22 @@ if TYPE_CHECKING:
     from odyssey_kit import explorers as explorers
     from odyssey_kit.analysis import FunctionalANOVA as FunctionalANOVA
     from odyssey_kit.analysis import Trials as Trials
+    from odyssey_kit.analysis import analyze as analyze
     from odyssey_kit.analysis import compare as compare
     from odyssey_kit.analysis import compare_pairs as compare_pairs
     from odyssey_kit.analysis import divergence_survival as divergence_survival
     from odyssey_kit.analysis import expected_best as expected_best
     from odyssey_kit.analysis import fanova as fanova
     from odyssey_kit.analysis import find_basins as find_basins
+    from odyssey_kit.analysis import guess_space as guess_space
     from odyssey_kit.analysis import late_minus_best as late_minus_best
     from odyssey_kit.analysis import learning_rate_scaling as learning_rate_scaling
     from odyssey_kit.analysis import load_trials as load_trials
+    from odyssey_kit.analysis import read_space as read_space
+    from odyssey_kit.analysis import read_table as read_table
     from odyssey_kit.analysis import replay_rules as replay_rules
     from odyssey_kit.analysis import select_top as select_top
+    from odyssey_kit.analysis import trials_from_table as trials_from_table
     from odyssey_kit.data import SequenceDataset as SequenceDataset
     from odyssey_kit.data import fetch_dataset as fetch_dataset
     from odyssey_kit.data import list_datasets as list_datasets

@@ -315,13 +315,13 @@ def test_other_peoples_tables_can_be_compared():
             "state": ["FINISHED"] * 58 + ["FAIL"] * 2,
         }
     )
-    found = ok.Trials.from_table(
+    found = ok.trials_from_table(
         runs.assign(err=runs["val"]), test="err", valid="val", variant="model", task="data", parameters=["lr"]
     )
     assert (found.variants, found.tasks) == (("gru", "lstm"), ("speech",))
     result = ok.compare(found, baseline="gru", top=0.2).to_frame().iloc[0]
     assert (result["verdict"], result["n_failed"]) == ("different", 1)
     with pytest.raises(ok.UsageError, match="the table has no column 'loss'; it has: model, data"):
-        ok.Trials.from_table(runs, test="loss")
+        ok.trials_from_table(runs, test="loss")
     with pytest.raises(ok.UsageError, match="column 'state' holds 'BORED', expected one of COMPLETE"):
-        ok.Trials.from_table(runs.assign(state="bored"), test="val")
+        ok.trials_from_table(runs.assign(state="bored"), test="val")

@@ -24,6 +24,12 @@ _PUBLIC = {
     "compare": "significance",
     "FunctionalANOVA": "functional_anova",
     "fanova": "importance",
+    "analyze": "advice",
+    "Analysis": "advice",
+    "guess_space": "reading",
+    "read_space": "reading",
+    "read_table": "reading",
+    "trials_from_table": "foreign",
     "expected_best": "best_of",
     "compare_pairs": "pairs",
     "find_basins": "basins",
@@ -35,10 +41,12 @@ _PUBLIC = {
 
 __all__ = [
     "SCHEMA",
+    "Analysis",
     "Column",
     "Comparison",
     "FunctionalANOVA",
     "Trials",
+    "analyze",
     "arrow_schema",
     "check_trials",
     "compare",
@@ -48,11 +56,15 @@ __all__ = [
     "expected_best",
     "fanova",
     "find_basins",
+    "guess_space",
     "late_minus_best",
     "learning_rate_scaling",
     "load_trials",
+    "read_space",
+    "read_table",
     "replay_rules",
     "select_top",
+    "trials_from_table",
     "write_table",
 ]
 
@@ -70,13 +82,19 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from odyssey_kit.analysis.advice import Analysis as Analysis
+    from odyssey_kit.analysis.advice import analyze as analyze
     from odyssey_kit.analysis.basins import find_basins as find_basins
     from odyssey_kit.analysis.best_of import expected_best as expected_best
     from odyssey_kit.analysis.divergence import divergence_survival as divergence_survival
     from odyssey_kit.analysis.divergence import late_minus_best as late_minus_best
+    from odyssey_kit.analysis.foreign import trials_from_table as trials_from_table
     from odyssey_kit.analysis.functional_anova import FunctionalANOVA as FunctionalANOVA
     from odyssey_kit.analysis.importance import fanova as fanova
     from odyssey_kit.analysis.pairs import compare_pairs as compare_pairs
+    from odyssey_kit.analysis.reading import guess_space as guess_space
+    from odyssey_kit.analysis.reading import read_space as read_space
+    from odyssey_kit.analysis.reading import read_table as read_table
     from odyssey_kit.analysis.replay import replay_rules as replay_rules
     from odyssey_kit.analysis.scaling import learning_rate_scaling as learning_rate_scaling
     from odyssey_kit.analysis.schema import SCHEMA as SCHEMA

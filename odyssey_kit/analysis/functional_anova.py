@@ -69,7 +69,7 @@ class FunctionalANOVA(BaseEstimator):
         that is predicted by tossing coins costs 88 ln 2 = 61 nats a frame.
     transform : {None, "rank"}
         ``"rank"`` explains the ranks of the trials, which no absurd loss can rule.
-    sampling : {"auto", "random", "optimised"}
+    sampling : {"auto", "random", "optimised", "unknown"}
         Whether the rows are independent draws from the space. ``"auto"`` tests each hyperparameter's
         spread; a table from an optimiser fails, and gets no intervals.
     random_state : int
@@ -139,7 +139,7 @@ class FunctionalANOVA(BaseEstimator):
         diverged: Literal["worst", "raise"] | float = "worst",
         cap: float | None = None,
         transform: Literal["rank"] | None = None,
-        sampling: Literal["auto", "random", "optimised"] = "auto",
+        sampling: Literal["auto", "random", "optimised", "unknown"] = "auto",
         random_state: int = 0,
     ) -> None:
         self.space = space
@@ -230,7 +230,7 @@ class FunctionalANOVA(BaseEstimator):
         for name, choices in (
             ("estimand", ESTIMANDS),
             ("transform", (None, "rank")),
-            ("sampling", ("auto", "random", "optimised")),
+            ("sampling", ("auto", "random", "optimised", "unknown")),
         ):
             if getattr(self, name) not in choices:
                 raise UsageError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(map(repr, choices))}")
@@ -250,6 +250,8 @@ class FunctionalANOVA(BaseEstimator):
             return f"{self.n_failed_} trials failed and were dropped, so the others are no random sample"
         if self.sampling == "optimised":
             return "the trials come from an optimiser and are no random sample of the space"
+        if self.sampling == "unknown":
+            return "it is not known from which space the trials were drawn, or how"
         first = np.unique(self._group, return_index=True)[1]
         if len(first) < ENOUGH_ROWS:
             return f"{len(first)} independent trials; intervals were measured at {ENOUGH_ROWS} and more"

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from odyssey_kit.analysis.foreign import foreign_states
 from odyssey_kit.analysis.functional_anova import FunctionalANOVA
 from odyssey_kit.analysis.schema import PARAMETER_PREFIX
-from odyssey_kit.analysis.trials import Trials, foreign_states
+from odyssey_kit.analysis.trials import Trials
 from odyssey_kit.errors import UsageError
 from odyssey_kit.space import Categorical, SearchSpace
 

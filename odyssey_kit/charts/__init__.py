@@ -13,6 +13,7 @@ from odyssey_kit.charts.curves import training_curves
 from odyssey_kit.charts.display import enable, picture, resolved
 from odyssey_kit.charts.explorer import trials_explorer
 from odyssey_kit.charts.importance import importance_bars, marginals
+from odyssey_kit.charts.report import report_page
 from odyssey_kit.charts.sentences import answer, caption, colophon
 from odyssey_kit.charts.trials import learning_rate_basin, variant_boxes
 
@@ -29,6 +30,7 @@ __all__ = [
     "marginals",
     "palette",
     "picture",
+    "report_page",
     "resolved",
     "sentences",
     "training_curves",

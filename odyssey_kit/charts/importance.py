@@ -5,6 +5,7 @@ May import the other modules of `charts`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -69,7 +70,13 @@ def importance_bars(importances: Any) -> alt.LayerChart:
     return frames.layered(bars, words).properties(width="container", height=height, description=finding)
 
 
-def marginals(model: Any, *, words: str = "test loss, nats a frame", n_points: int = 60) -> alt.ConcatChart:
+def marginals(
+    model: Any,
+    *,
+    words: str = "test loss, nats a frame",
+    n_points: int = 60,
+    only: Sequence[str] | None = None,
+) -> alt.ConcatChart:
     """Draw the mean loss as a function of each hyperparameter, averaged over all values of the others.
 
     Parameters
@@ -81,6 +88,8 @@ def marginals(model: Any, *, words: str = "test loss, nats a frame", n_points: i
         The target in words and units.
     n_points : int
         Points of each curve, if a model is given.
+    only : sequence of str, optional
+        Hyperparameters to draw, if a model is given; by default all.
 
     Returns
     -------
@@ -91,7 +100,8 @@ def marginals(model: Any, *, words: str = "test loss, nats a frame", n_points: i
     if isinstance(model, pd.DataFrame):
         table = model
     else:
-        effects = [name for name in model.importances()["parameters"] if name in model.parameters_]
+        wanted = model.parameters_ if only is None else only
+        effects = [name for name in model.importances()["parameters"] if name in wanted]
         table = pd.concat([model.marginal(name, n_points=n_points) for name in effects], ignore_index=True)
     table = table.assign(band="90 % band")
     if "low" not in table or not table["low"].notna().all():

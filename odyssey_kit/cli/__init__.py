@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from odyssey_kit.cli import data, study
+from odyssey_kit.cli import analysis, data, study
 from odyssey_kit.errors import OdysseyError
 
 __all__ = ["app", "main"]
@@ -26,6 +26,7 @@ _COMMANDS = {
     "run": study.run,
     "status": study.status,
     "export": study.export,
+    "analyze": analysis.analyze,
 }
 _DATA_COMMANDS = {"list": data.list_, "fetch": data.fetch, "verify": data.verify}
 

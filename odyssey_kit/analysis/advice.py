@@ -1,0 +1,290 @@
+"""`ok.analyze`: everything that a table of trials says, and advice in words.
+
+May import `errors`, `space` and the other modules of `analysis`.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from odyssey_kit.analysis.foreign import foreign_states
+from odyssey_kit.analysis.functional_anova import WEAK_FIT, FunctionalANOVA
+from odyssey_kit.analysis.importance import fanova
+from odyssey_kit.analysis.reading import guess_space
+from odyssey_kit.analysis.significance import Comparison, compare
+from odyssey_kit.analysis.trials import Trials
+from odyssey_kit.errors import UsageError
+from odyssey_kit.space import SearchSpace
+
+__all__ = ["Analysis", "analyze", "basin_of_curve"]
+
+# A hyperparameter whose interval ends below this alone, and that is in no pair, does not matter much.
+_NEGLIGIBLE = 0.05
+_SIDES = {"lower": "low", "upper": "high"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Analysis:
+    """What a table of trials says.
+
+    Parameters
+    ----------
+    name : str
+        Name of the table.
+    models : dict of str to FunctionalANOVA
+        One a task.
+    importances : pandas.DataFrame
+        As `FunctionalANOVA.importances`, with a column task.
+    basins : pandas.DataFrame
+        For each task and hyperparameter with an order where its mean curve is lowest and within a
+        tenth of its range.
+    comparison : Comparison or None
+        Of the variants, if there are several with the baseline among them.
+    advice : tuple of str
+        Sentences.
+    notes : tuple of str
+        What was assumed or left out.
+    """
+
+    name: str
+    models: dict[str, FunctionalANOVA]
+    importances: pd.DataFrame
+    basins: pd.DataFrame
+    comparison: Comparison | None
+    advice: tuple[str, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain data; missing numbers are None."""
+        return {
+            "name": self.name,
+            "advice": list(self.advice),
+            "notes": list(self.notes),
+            "importances": _plain(self.importances),
+            "basins": _plain(self.basins),
+            "comparison": None if self.comparison is None else _plain(self.comparison.frame),
+        }
+
+    def __repr__(self) -> str:
+        return f"Analysis of {self.name!r}\n" + "\n".join(f"- {line}" for line in (*self.advice, *self.notes))
+
+
+def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    def cell(value: Any) -> Any:
+        if value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+            return None
+        return value.item() if isinstance(value, np.generic) else value
+
+    return [{str(k): cell(v) for k, v in row.items()} for row in frame.astype(object).to_dict("records")]
+
+
+def basin_of_curve(curve: pd.DataFrame) -> dict[str, Any]:
+    """Return where a marginal curve is lowest, and the values around it within a tenth of its range."""
+    mean = curve["mean"].to_numpy(float)
+    lowest = int(mean.argmin())
+    beyond = np.flatnonzero(mean > mean[lowest] + np.ptp(mean) / 10)
+    left, right = beyond[beyond < lowest], beyond[beyond > lowest]
+    first, last = (left[-1] + 1 if len(left) else 0), (right[0] - 1 if len(right) else len(mean) - 1)
+    values = curve["value"].tolist()
+    return {
+        "parameter": curve["parameter"].iloc[0],
+        "best": values[lowest],
+        "low": values[first],
+        "high": values[last],
+        "open_low": first == 0,
+        "open_high": last == len(mean) - 1,
+        "mean_at_best": float(mean[lowest]),
+        "mean_at_worst": float(mean.max()),
+    }
+
+
+def _percent(value: float) -> str:
+    return f"{100 * max(value, 0.0):.0f} %"
+
+
+def _between(row: pd.Series) -> str:
+    return "" if pd.isna(row["low"]) else f", 90 % interval {_percent(row['low'])} to {_percent(row['high'])}"
+
+
+def _advice(model: FunctionalANOVA, basins: pd.DataFrame) -> list[str]:
+    """Say what to tune first, together, and not at all, and how sure that is."""
+    table = model.importances(min(2, len(model.parameters_)))
+    effects = table[table["parameters"] != "rest"]
+    mains, pairs = effects[effects["order"] == 1], effects[effects["order"] == 2]
+    if model.oob_r2_ < WEAK_FIT or effects["share"].isna().any():
+        return [
+            f"The forest hardly predicts {model.target} (out-of-bag R² {model.oob_r2_:.2f}): no advice rests on "
+            "so little. More trials, or a cap on absurd values, may help."
+        ]
+    first = mains.iloc[0]
+    lines = [
+        f"Tune {first['parameters']} first: alone it explains {_percent(first['share'])} of the variance of "
+        f"{model.target} over the space{_between(first)}."
+    ]
+    for row in basins.to_dict("records"):
+        share = mains.loc[mains["parameters"] == row["parameter"], "share"]
+        if float(share.iloc[0]) >= _NEGLIGIBLE:
+            lines.append(_basin_words(row))
+    sure = pairs[pairs["p_holm"] < 0.05]
+    for row in sure.to_dict("records"):
+        one, other = str(row["parameters"]).split(" × ")
+        lines.append(
+            f"Tune {one} and {other} together: beyond what each does alone they explain "
+            f"{_percent(row['share'])} ({_percent(row['low'])} to {_percent(row['high'])}; p = {row['p_holm']:.1g})."
+        )
+    tied = {name for pair in sure["parameters"] for name in pair.split(" × ")}
+    little = mains[(mains["high"] < _NEGLIGIBLE) & ~mains["parameters"].isin(tied)]
+    for row in little.to_dict("records"):
+        lines.append(
+            f"Leave {row['parameters']} where it is: alone it explains at most {_percent(row['high'])} "
+            "(upper end of its 90 % interval), and no pair with it stands out."
+        )
+    unsure = mains[~mains["parameters"].isin([first["parameters"], *tied, *little["parameters"]])]
+    unsure = unsure[unsure["low"].fillna(0.0) <= 0.0]
+    if len(unsure):
+        names = ", ".join(f"{r['parameters']} ({_percent(r['share'])}{_between(r)})" for _, r in unsure.iterrows())
+        lines.append(f"Not clear from {model.n_trials_} trials whether it matters: {names}.")
+    lines.append(f"The forest predicts trials that it did not see with R² = {model.oob_r2_:.2f}.")
+    if table["note"].iloc[0]:
+        lines.append(f"The shares have no intervals: {table['note'].iloc[0]}.")
+    return lines
+
+
+def _basin_words(row: Mapping[Any, Any]) -> str:
+    if row["low"] == row["high"]:
+        return f"The best {row['parameter']} is {_value(row['best'])}, on average over the other settings."
+    ends = f"from {_value(row['low'])} to {_value(row['high'])}"
+    open_ends = [f"the {which} end" for which, side in _SIDES.items() if row[f"open_{side}"]]
+    beyond = f"; it reaches {' and '.join(open_ends)} of what was tried" if open_ends else ""
+    return (
+        f"The best {row['parameter']} is near {_value(row['best'])}, on average over the other settings; "
+        f"{ends} it stays within a tenth of its whole effect{beyond}."
+    )
+
+
+def _value(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _comparison_words(comparison: Comparison) -> list[str]:
+    lines = []
+    for task, rows in comparison.frame.groupby("task", sort=False):
+        on = f" on {task}" if len(comparison.frame["task"].unique()) > 1 else ""
+        parts = []
+        for verdict, group in rows.groupby("verdict", sort=False):
+            parts.append(f"{verdict}: {', '.join(group['variant'])}")
+        lines.append(
+            f"Against {comparison.baseline}{on}, best {100 * comparison.top:.3g} % by validation: {'; '.join(parts)}."
+        )
+    return lines
+
+
+def analyze(
+    trials: Trials | pd.DataFrame,
+    *,
+    target: str = "test_metric",
+    space: SearchSpace | None = None,
+    parameters: Sequence[str] | None = None,
+    baseline: str | None = None,
+    top: float = 0.10,
+    margin: float | None = None,
+    variant: str | None = None,
+    task: str | None = None,
+    **settings: Any,
+) -> Analysis:
+    """Return importances, basins, comparison and advice for a table of trials.
+
+    Parameters
+    ----------
+    trials : Trials or pandas.DataFrame
+        Trials, or anybody's own table.
+    target : str
+        Column to explain and compare; lower is better.
+    space : SearchSpace, optional
+        By default that of the trials; without any it is guessed from the values, and shares have
+        no intervals then.
+    parameters : sequence of str, optional
+        Hyperparameters to guess the space of.
+    baseline, top, margin
+        As in `compare`; the baseline is V, or the first variant.
+    variant, task : str, optional
+        Only these trials.
+    **settings
+        Of `FunctionalANOVA`, such as cap and transform.
+
+    Returns
+    -------
+    Analysis
+        Tables, and advice in words.
+    """
+    if not isinstance(trials, (Trials, pd.DataFrame)):
+        raise UsageError(f"expected Trials or a pandas DataFrame, got {type(trials).__name__}; see ok.load_trials")
+    frame = foreign_states(trials.frame if isinstance(trials, Trials) else trials)
+    name, notes = getattr(trials, "name", "table"), []
+    space = space if space is not None else getattr(trials, "space", None)
+    if space is None:
+        space = guess_space(frame, parameters)
+        settings = {"sampling": "unknown", **settings}
+        notes.append(f"The search space was guessed from the values: {_space_words(space)}.")
+    for column, chosen in (("variant", variant), ("task", task)):
+        if chosen is not None:
+            if column not in frame or chosen not in set(frame[column]):
+                raise UsageError(f"no trials of {column} {chosen!r} in {name!r}")
+            frame = frame[frame[column] == chosen]
+    models, tables, basins, advice = {}, [], [], []
+    tasks = frame["task"].unique().tolist() if "task" in frame else [""]
+    with warnings.catch_warnings():
+        # What they say stands in the advice.
+        warnings.filterwarnings("ignore", message="out-of-bag R2 is", category=UserWarning)
+        for each in tasks:
+            cell = frame[frame["task"] == each] if each else frame
+            several = "variant" in cell and len(cell["variant"].unique()) > 1
+            model = fanova(cell, target=target, space=space, with_variant=several, **settings)
+            models[str(each)] = model
+            tables.append(model.importances(min(2, len(model.parameters_))).assign(task=each))
+            found = pd.DataFrame([basin_of_curve(model.marginal(p)) for p in space]).assign(task=each)
+            basins.append(found)
+            lines = _advice(model, found)
+            advice += [f"{each}: {line}" for line in lines] if len(tasks) > 1 else lines
+    comparison = _compared(frame, baseline, top, target, margin, notes)
+    if comparison is not None:
+        advice += _comparison_words(comparison)
+    return Analysis(
+        name=str(name),
+        models=models,
+        importances=pd.concat(tables, ignore_index=True),
+        basins=pd.concat(basins, ignore_index=True),
+        comparison=comparison,
+        advice=tuple(advice),
+        notes=tuple(notes),
+    )
+
+
+def _space_words(space: SearchSpace) -> str:
+    return ", ".join(f"{name} {type(law).__name__}" for name, law in space.items())
+
+
+def _compared(
+    frame: pd.DataFrame, baseline: str | None, top: float, target: str, margin: float | None, notes: list[str]
+) -> Comparison | None:
+    """Compare the variants where there are several and the table says what is needed; else say why not."""
+    if "variant" not in frame or frame["variant"].nunique() < 2:
+        return None
+    there = frame["variant"].unique().tolist()
+    chosen = baseline if baseline is not None else ("V" if "V" in there else str(there[0]))
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            comparison = compare(frame, baseline=chosen, top=top, metric=target, margin=margin)
+        notes += [f"{warning.message}." for warning in caught if issubclass(warning.category, UserWarning)]
+    except UsageError as error:
+        notes.append(f"The variants are not compared: {error}.")
+        return None
+    return comparison

@@ -1,0 +1,134 @@
+"""`odyssey analyze`: what a table of trials says. May import public names."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from odyssey_kit.cli.printing import WIDTH, AsJson, print_json, table
+
+__all__ = ["analyze"]
+
+Source = Annotated[
+    str,
+    typer.Argument(metavar="FILE|STUDY", help="A published study, its folder, or a CSV, Parquet or JSON file."),
+]
+
+
+def analyze(
+    source: Source,
+    target: Annotated[str, typer.Option(help="Column to explain and compare; lower is better.")] = "test_metric",
+    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Only this variant.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Variant that the others are compared with.")] = None,
+    top: Annotated[float, typer.Option(help="Fraction of each variant's trials that is compared.")] = 0.10,
+    margin: Annotated[float | None, typer.Option(help="Differences below it do not matter.")] = None,
+    cap: Annotated[float | None, typer.Option(help="Larger values of the target become this one.")] = None,
+    rank: Annotated[bool, typer.Option("--rank", help="Explain ranks instead of values.")] = False,
+    parameters: Annotated[
+        str | None, typer.Option(help="Hyperparameters, by commas; their space is guessed from their values.")
+    ] = None,
+    space: Annotated[Path | None, typer.Option(help="JSON file with the search space.")] = None,
+    as_json: AsJson = False,
+    html: Annotated[Path | None, typer.Option(help="Write a report that opens in a browser, offline.")] = None,
+) -> None:
+    """Show what matters in a table of trials, how sure that is, and what to do next.
+
+    Shares of the variance with intervals, the good ranges, a comparison of the variants, and advice
+    in words. A table of your own needs a column for the target and one for each hyperparameter.
+    """
+    import odyssey_kit as ok
+
+    trials = _load(source)
+    settings: dict[str, Any] = {"cap": cap, "transform": "rank" if rank else None}
+    found = ok.analyze(
+        trials,
+        target=target,
+        space=ok.read_space(space) if space else None,
+        parameters=[name.strip() for name in parameters.split(",")] if parameters else None,
+        baseline=baseline,
+        top=top,
+        margin=margin,
+        variant=variant,
+        task=task,
+        **settings,
+    )
+    if html is not None:
+        html.parent.mkdir(parents=True, exist_ok=True)
+        html.write_text(ok.charts.report_page(found), encoding="utf-8")
+    if as_json:
+        print_json(found.to_dict())
+        return
+    _print(found)
+    if html is not None:
+        typer.echo(f"\nreport: {html}")
+
+
+def _load(source: str) -> Any:
+    """Return a study by name or folder, or any table from a file."""
+    import odyssey_kit as ok
+
+    path = Path(source).expanduser()
+    if not path.is_file():
+        return ok.load_trials(source)
+    if path.suffix == ".parquet":
+        try:
+            return ok.load_trials(path)
+        except ok.StudyError:
+            # Not in the published schema: somebody's own table.
+            return ok.read_table(path)
+    return ok.read_table(path)
+
+
+def _print(found: Any) -> None:
+    for each, rows in found.importances.groupby("task", sort=False):
+        typer.echo(f"Shares of the variance{f', {each}' if each else ''}: 90 % intervals, {len(rows) - 1} effects\n")
+        typer.echo(table(_shares(rows)))
+        typer.echo()
+    if found.comparison is not None:
+        typer.echo(f"{found.comparison.family}\n")
+        typer.echo(table(_compared(found.comparison)))
+        typer.echo()
+    for line in found.advice:
+        typer.echo(textwrap.fill(line, WIDTH, initial_indent="- ", subsequent_indent="  "))
+    for line in found.notes:
+        typer.echo(textwrap.fill(line, WIDTH, initial_indent="note: ", subsequent_indent="      "))
+
+
+def _shares(rows: Any) -> Any:
+    """Return the table as people read it: the ten largest effects and the rest."""
+    import pandas as pd
+
+    shown = pd.concat([rows.iloc[:-1].head(10), rows.iloc[-1:]])
+
+    def percent(value: Any) -> str:
+        return "" if pd.isna(value) else f"{100 * value:.1f} %"
+
+    return pd.DataFrame(
+        {
+            "effect": shown["parameters"],
+            "share": shown["share"].map(percent),
+            "from": shown["low"].map(percent),
+            "to": shown["high"].map(percent),
+            "p (Holm)": ["" if pd.isna(p) else f"{p:.2g}" for p in shown["p_holm"]],
+            "rank": [_ranks(*ends) for ends in zip(shown["rank_low"], shown["rank_high"], strict=True)],
+        }
+    )
+
+
+def _ranks(low: Any, high: Any) -> str:
+    import pandas as pd
+
+    return "" if pd.isna(low) else str(low) if low == high else f"{low}–{high}"
+
+
+def _compared(comparison: Any) -> Any:
+    frame = comparison.to_frame()
+    shown = frame[["task", "variant", "n", "mean", "difference"]].copy()
+    shown["95 % interval"] = [f"{low:+.3g} to {high:+.3g}" for low, high in frame[["low", "high"]].to_numpy()]
+    shown["p (Holm)"] = [f"{p:.2g}" for p in frame["p_selection_holm"]]
+    shown["verdict"] = frame["verdict"]
+    return shown if len(frame["task"].unique()) > 1 else shown.drop(columns="task")
