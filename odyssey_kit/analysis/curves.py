@@ -24,8 +24,8 @@ from odyssey_kit.space import Categorical, Distribution, SearchSpace
 
 __all__ = ["corrected", "frame", "plain"]
 
-# More than for variances: a point of a curve feels what a mean square hardly does.
-CURVE_DEGREE = 10
+# Degrees that the band counts beyond those of the curve: for what the curve's own basis cannot follow.
+_BEYOND = 4
 
 
 def plain(boxes: LeafBoxes, subset: Sequence[int], points: Sequence[np.ndarray]) -> np.ndarray:
@@ -35,9 +35,9 @@ def plain(boxes: LeafBoxes, subset: Sequence[int], points: Sequence[np.ndarray])
     return boxes.surface_at((subset[0], subset[1]), points[0], points[1])
 
 
-def _functions(units: Sequence[np.ndarray], measures: Sequence[Measure]) -> np.ndarray:
+def _functions(units: Sequence[np.ndarray], measures: Sequence[Measure], degree: int) -> np.ndarray:
     """Return one, the bases of each coordinate, and of two their products up to a total degree."""
-    parts = [measure.basis(u, CURVE_DEGREE) for u, measure in zip(units, measures, strict=True)]
+    parts = [measure.basis(u, degree) for u, measure in zip(units, measures, strict=True)]
     rows = [np.ones(len(units[0])), *(f for values, _ in parts for f in values)]
     if len(parts) == 2:
         (a, p), (b, q) = parts
@@ -71,20 +71,22 @@ def corrected(
     measures : sequence of Measure
         One a coordinate.
     """
-    chosen = [measures[k] for k in subset]
-    at_rows = _functions([units[:, k] for k in subset], chosen)
+    chosen, here = [measures[k] for k in subset], [units[:, k] for k in subset]
     flat = [place.ravel() for place in np.meshgrid(*points, indexing="ij")]
-    at_points = _functions(flat, chosen)
-    products = at_rows * found.residual
-    shape = tuple(len(p) for p in points)
-    mean = plain(boxes, subset, points) + (at_points.T @ products.mean(axis=1)).reshape(shape)
     groups = np.unique(found.group, return_inverse=True)[1]
     n, m = len(groups), int(groups.max()) + 1
-    sums = np.zeros((m, len(at_rows)))
+    # As many cosines as the trials can carry: six for 200, ten for 1,000.
+    degree = int(np.clip(round(m ** (1 / 3)), 4, 12))
+    shape = tuple(len(p) for p in points)
+    added = _functions(flat, chosen, degree).T @ (_functions(here, chosen, degree) * found.residual).mean(axis=1)
+    at_points = _functions(flat, chosen, degree + _BEYOND)
+    products = _functions(here, chosen, degree + _BEYOND) * found.residual
+    sums = np.zeros((m, len(products)))
     np.add.at(sums, groups, (products - products.mean(axis=1, keepdims=True)).T)
     covariance = sums.T @ sums / n**2 * m / (m - 1)
     error = np.sqrt(np.einsum("fp,fg,gp->p", at_points, covariance, at_points))
-    return mean, (WIDENING * stats.norm.ppf((1 + LEVEL) / 2) * error).reshape(shape)
+    half = WIDENING * stats.norm.ppf((1 + LEVEL) / 2) * error
+    return plain(boxes, subset, points) + added.reshape(shape), half.reshape(shape)
 
 
 def frame(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from odyssey_kit.analysis.schema import PARAMETER_PREFIX
 from odyssey_kit.errors import StudyError, UsageError
@@ -21,7 +22,7 @@ from odyssey_kit.space import Categorical, Distribution, LogUniform, SearchSpace
 __all__ = ["guess_space", "read_space", "read_table"]
 
 _READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".json": pd.read_json}
-# From so many-fold a range on, a positive hyperparameter is taken to be searched on a log scale.
+# From so many-fold a range on, a positive whole number is taken to be searched on a log scale.
 _LOG_RATIO = 50
 
 
@@ -79,15 +80,21 @@ def _guess(values: pd.Series) -> Distribution | None:
         if low >= 1 and high / low >= _LOG_RATIO:
             return LogUniform(low=low, high=high, integer=True)
         return UniformInteger(low=low, high=high)
-    return LogUniform(low=low, high=high) if low > 0 and high / low >= _LOG_RATIO else Uniform(low=low, high=high)
+    even = _evenness(values.to_numpy(float))
+    on_a_log_scale = low > 0 and high / low >= 3 and _evenness(np.log(values.to_numpy(float))) < even
+    return LogUniform(low=low, high=high) if on_a_log_scale else Uniform(low=low, high=high)
+
+
+def _evenness(values: np.ndarray) -> float:
+    """Return how far the values are from being spread evenly (Kolmogorov's distance)."""
+    return float(stats.kstest((values - values.min()) / np.ptp(values), "uniform").statistic)  # pyright: ignore
 
 
 def guess_space(frame: pd.DataFrame, parameters: Sequence[str] | None = None) -> SearchSpace:
     """Return a space that the values of some columns could have been drawn from.
 
-    Words become choices, whole numbers integers; positive numbers that span a factor of fifty or
-    more are taken to be log-uniform, others uniform; from the smallest to the largest value. A column
-    with one value is left out. It is a guess: pass the true space where you know it.
+    Words become choices, whole numbers integers; positive numbers log-uniform or uniform, as they
+    are more evenly spread; from the smallest to the largest value. A column with one value is left out. It is a guess: pass the true space where you know it.
 
     Parameters
     ----------

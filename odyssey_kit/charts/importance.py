@@ -120,6 +120,8 @@ def marginals(
 
 
 def _marginal(table: pd.DataFrame, name: str, value: frames.ValueAxis, *, first: bool) -> alt.LayerChart:
+    # A column below which choices stood forgets that its values are numbers.
+    table = table.assign(value=table["value"].infer_objects())
     numbers = pd.api.types.is_numeric_dtype(table["value"])
     shown = table.loc[:, ["parameter", "value", "mean", "low", "high", "band"]].assign(at=table["value"])
     if name == "momentum":

@@ -21,7 +21,7 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --paper: #12161b; --ink: #e6e9ec; --quiet: #9aa4ae; --line: #30363d; } }
 * { box-sizing: border-box; }
 body { background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, "Liberation Sans", sans-serif;
-       margin: 0 auto; max-width: 46rem; padding: 2rem 1rem 4rem; }
+       margin: 0 auto; max-width: 52rem; padding: 2rem 1rem 4rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; } h2 { font-size: 1.2rem; margin-top: 2.4rem; }
 li { margin: .4rem 0; } .quiet, caption { color: var(--quiet); font-size: .9rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
