@@ -93,8 +93,9 @@ def _evenness(values: np.ndarray) -> float:
 def guess_space(frame: pd.DataFrame, parameters: Sequence[str] | None = None) -> SearchSpace:
     """Return a space that the values of some columns could have been drawn from.
 
-    Words become choices, whole numbers integers; positive numbers log-uniform or uniform, as they
-    are more evenly spread; from the smallest to the largest value. A column with one value is left out. It is a guess: pass the true space where you know it.
+    Words become choices, whole numbers integers; other positive numbers log-uniform or uniform, as
+    they are more evenly spread; from the smallest to the largest value. A column with one value is
+    left out. It is a guess: pass the true space where you know it.
 
     Parameters
     ----------
