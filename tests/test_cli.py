@@ -32,6 +32,7 @@ COMMANDS = {
     ("run",): "Run what is pending of a study",
     ("status",): "Show how far a study is",
     ("export",): "Publish a study's finished trials",
+    ("analyze",): "Show what matters in a table of trials",
     ("data",): "List, get and check data sets",
     ("data", "list"): "List the data sets",
     ("data", "fetch"): "Get a data set and verify it",
