@@ -35,7 +35,7 @@ def analyze(
     as_json: AsJson = False,
     html: Annotated[Path | None, typer.Option(help="Write a report that opens in a browser, offline.")] = None,
 ) -> None:
-    """Show what matters in a table of trials, how sure that is, and what to do next.
+    """Show what matters in a table of trials, and how sure that is.
 
     Shares of the variance with intervals, the good ranges, a comparison of the variants, and advice
     in words. A table of your own needs a column for the target and one for each hyperparameter.
