@@ -18,13 +18,13 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from surfaces import SURFACES, Surface
 
 from odyssey_kit.analysis import curves, intervals
 from odyssey_kit.analysis.forest import pool
 from odyssey_kit.analysis.growing import grow, repeated
 from odyssey_kit.analysis.leave_two_out import leave_two_out
 from odyssey_kit.analysis.measure import measures
+from odyssey_kit.analysis.surfaces import SURFACES, Surface
 
 FIRST_SEED = 90_000
 SETTINGS = {"n_trees": 500, "min_samples_leaf": 3, "max_samples": 0.5}

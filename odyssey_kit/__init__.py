@@ -46,6 +46,8 @@ _PUBLIC = {
     "read_space": "analysis",
     "read_table": "analysis",
     "trials_from_table": "analysis",
+    "known_surface": "analysis",
+    "measured_coverage": "analysis",
     "expected_best": "analysis",
     "compare_pairs": "analysis",
     "find_basins": "analysis",
@@ -107,9 +109,11 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis import fanova as fanova
     from odyssey_kit.analysis import find_basins as find_basins
     from odyssey_kit.analysis import guess_space as guess_space
+    from odyssey_kit.analysis import known_surface as known_surface
     from odyssey_kit.analysis import late_minus_best as late_minus_best
     from odyssey_kit.analysis import learning_rate_scaling as learning_rate_scaling
     from odyssey_kit.analysis import load_trials as load_trials
+    from odyssey_kit.analysis import measured_coverage as measured_coverage
     from odyssey_kit.analysis import read_space as read_space
     from odyssey_kit.analysis import read_table as read_table
     from odyssey_kit.analysis import replay_rules as replay_rules

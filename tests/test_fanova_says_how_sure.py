@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,9 +18,7 @@ from odyssey_kit.analysis.growing import grow, repeated
 from odyssey_kit.analysis.intervals import Shares
 from odyssey_kit.analysis.leave_two_out import leave_two_out, projection
 from odyssey_kit.analysis.measure import declared, measures
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from surfaces import SURFACES  # pyright: ignore[reportMissingImports]
+from odyssey_kit.analysis.surfaces import SURFACES
 
 CUBE = ok.SearchSpace({name: ok.Uniform(low=0.0, high=1.0) for name in "abcd"})
 MIXED = SURFACES["choices"].space

@@ -30,6 +30,8 @@ _PUBLIC = {
     "read_space": "reading",
     "read_table": "reading",
     "trials_from_table": "foreign",
+    "known_surface": "surfaces",
+    "measured_coverage": "coverage",
     "expected_best": "best_of",
     "compare_pairs": "pairs",
     "find_basins": "basins",
@@ -57,9 +59,11 @@ __all__ = [
     "fanova",
     "find_basins",
     "guess_space",
+    "known_surface",
     "late_minus_best",
     "learning_rate_scaling",
     "load_trials",
+    "measured_coverage",
     "read_space",
     "read_table",
     "replay_rules",
@@ -86,6 +90,7 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis.advice import analyze as analyze
     from odyssey_kit.analysis.basins import find_basins as find_basins
     from odyssey_kit.analysis.best_of import expected_best as expected_best
+    from odyssey_kit.analysis.coverage import measured_coverage as measured_coverage
     from odyssey_kit.analysis.divergence import divergence_survival as divergence_survival
     from odyssey_kit.analysis.divergence import late_minus_best as late_minus_best
     from odyssey_kit.analysis.foreign import trials_from_table as trials_from_table
@@ -105,6 +110,7 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis.schema import write_table as write_table
     from odyssey_kit.analysis.significance import Comparison as Comparison
     from odyssey_kit.analysis.significance import compare as compare
+    from odyssey_kit.analysis.surfaces import known_surface as known_surface
     from odyssey_kit.analysis.trials import Trials as Trials
     from odyssey_kit.analysis.trials import load_trials as load_trials
     from odyssey_kit.analysis.trials import select_top as select_top

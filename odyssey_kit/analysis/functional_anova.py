@@ -316,8 +316,8 @@ class FunctionalANOVA(BaseEstimator):
             - ``sd_over_trees``: of the single trees' shares; a spread, and no standard error
             - ``rank``: from 1, by share; missing if the forest fits too badly to rank;
               ``rank_low``, ``rank_high``: the ranks it may have, by intervals of differences
-            - ``estimand``, ``oob_r2``, ``n_trials``, ``n_diverged``, ``note``: the same in each row, so
-              that no share goes without them; ``note`` says why there are no intervals or no shares
+            - ``estimand``, ``oob_r2``, ``n_trials`` (inside the measure), ``n_diverged``, ``note``: the
+              same in each row, so that no share goes without them; ``note`` says why there are no intervals or no shares
 
         """
         check_is_fitted(self, "forest_")
@@ -345,7 +345,7 @@ class FunctionalANOVA(BaseEstimator):
         if not ranked:
             rows[["rank_low", "rank_high"]] = pd.NA
         return pd.concat([rows, rest.assign(rank=pd.array([None], dtype="Int64"))], ignore_index=True).assign(
-            estimand=wanted, oob_r2=self.oob_r2_, n_trials=self.n_trials_, n_diverged=self.n_diverged_, note=note
+            estimand=wanted, oob_r2=self.oob_r2_, n_trials=len(effects.units), n_diverged=self.n_diverged_, note=note
         )
 
     def difference(

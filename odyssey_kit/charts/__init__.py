@@ -16,6 +16,7 @@ from odyssey_kit.charts.importance import importance_bars, marginals
 from odyssey_kit.charts.report import report_page
 from odyssey_kit.charts.sentences import answer, caption, colophon
 from odyssey_kit.charts.trials import learning_rate_basin, variant_boxes
+from odyssey_kit.charts.truth import coverage_chart, fanova_answer, shares_against_truth, stacked
 
 __all__ = [
     "CellEquations",
@@ -24,7 +25,9 @@ __all__ = [
     "cell_equations",
     "colophon",
     "comparison_chart",
+    "coverage_chart",
     "enable",
+    "fanova_answer",
     "importance_bars",
     "learning_rate_basin",
     "marginals",
@@ -33,6 +36,8 @@ __all__ = [
     "report_page",
     "resolved",
     "sentences",
+    "shares_against_truth",
+    "stacked",
     "training_curves",
     "trials_explorer",
     "variant_boxes",

@@ -1,7 +1,8 @@
-"""Surfaces with known shares, for `benchmarks/fanova.py` and the tests: five search spaces and their exact truth.
+"""Made-up surfaces with known shares: what an importance analysis finds on them can be held against the truth.
 
 Each is a function of the positions in its space, scaled to a variance of one, on which noise of a
 known size is laid. The truth is a product of Gauss-Legendre rules, broken where the surface has kinks.
+May import `errors` and `space`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from odyssey_kit.errors import UsageError
 from odyssey_kit.space import (
     Categorical,
     LogUniform,
@@ -22,6 +24,8 @@ from odyssey_kit.space import (
     Uniform,
     UniformInteger,
 )
+
+__all__ = ["SURFACES", "Surface", "known_surface"]
 
 ODYSSEY = SearchSpace(
     {
@@ -126,6 +130,21 @@ class Surface:
         error[units[:, 0] < self.quiet_below] *= 0.05
         return units, (self.raw(units) - mean) / sd + error
 
+    def names(self, subset: tuple[int, ...]) -> str:
+        """Return a subset as `FunctionalANOVA.importances` names it."""
+        return " × ".join(list(self.space)[k] for k in subset)
+
+    def true_shares(self) -> pd.DataFrame:
+        """Return the exact shares of main effects, pairs and the rest: columns ``parameters``, ``share``."""
+        rows = [(self.names(subset), share) for subset, share in zip(self.subsets, self.truth, strict=True)]
+        rows.append(("rest", 1 - self.truth.sum()))
+        return pd.DataFrame(rows, columns=["parameters", "share"])
+
+    def trials(self, n: int, *, seed: int = 0, noise: float = 0.3) -> pd.DataFrame:
+        """Return a table of n random trials in natural units; their ``loss`` has noise of that standard deviation."""
+        units, values = self.draw(n, seed, noise)
+        return self.table(units).assign(loss=values)
+
     def table(self, units: np.ndarray) -> pd.DataFrame:
         """Return positions as hyperparameters in natural units."""
         columns = {}
@@ -217,3 +236,25 @@ SURFACES = {
         ),
     )
 }
+
+
+def known_surface(name: str = "bench") -> Surface:
+    """Return a made-up surface whose shares are known: bench, cliff, additive, choices or variants.
+
+    Raises
+    ------
+    UsageError
+        If there is no such surface.
+
+    Examples
+    --------
+    >>> import odyssey_kit as ok
+    >>> surface = ok.known_surface("bench")
+    >>> surface.true_shares().round(2).iloc[[0, 1, 4]].to_numpy().tolist()
+    [['learning_rate', 0.6], ['hidden_size', 0.15], ['learning_rate × hidden_size', 0.08]]
+    >>> len(surface.trials(20))
+    20
+    """
+    if name not in SURFACES:
+        raise UsageError(f"no surface is called {name!r}; there are: {', '.join(SURFACES)}")
+    return SURFACES[name]
