@@ -317,7 +317,8 @@ class FunctionalANOVA(BaseEstimator):
             - ``rank``: from 1, by share; missing if the forest fits too badly to rank;
               ``rank_low``, ``rank_high``: the ranks it may have, by intervals of differences
             - ``estimand``, ``oob_r2``, ``n_trials`` (inside the measure), ``n_diverged``, ``note``: the
-              same in each row, so that no share goes without them; ``note`` says why there are no intervals or no shares
+              same in each row, so that no share goes without them; ``note`` says why there are no
+              intervals or no shares
 
         """
         check_is_fitted(self, "forest_")
@@ -345,7 +346,11 @@ class FunctionalANOVA(BaseEstimator):
         if not ranked:
             rows[["rank_low", "rank_high"]] = pd.NA
         return pd.concat([rows, rest.assign(rank=pd.array([None], dtype="Int64"))], ignore_index=True).assign(
-            estimand=wanted, oob_r2=self.oob_r2_, n_trials=len(effects.units), n_diverged=self.n_diverged_, note=note
+            estimand=wanted,
+            oob_r2=self.oob_r2_,
+            n_trials=len(effects.units),
+            n_diverged=self.n_diverged_,
+            note=note,
         )
 
     def difference(
