@@ -65,7 +65,7 @@ def _surface(units: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     # Their code still uses a name that numpy dropped in 1.24.
-    np.int = int  # type: ignore[attr-defined]
+    np.__dict__["int"] = int
     from optuna_fast_fanova._fanova import FanovaTree
 
     forests = _load_sums()

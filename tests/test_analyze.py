@@ -1,0 +1,198 @@
+"""`ok.analyze` and `odyssey analyze`: advice that follows from the numbers, for studies and for anybody's file."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import made_up
+import numpy as np
+import pandas as pd
+import pytest
+
+import odyssey_kit as ok
+from odyssey_kit.analysis.advice import basin_of_curve
+from odyssey_kit.analysis.surfaces import SURFACES
+
+browser = pytest.importorskip("browser", reason="playwright is not installed")
+
+
+def odyssey(*arguments: str, folder: Path, code: int = 0) -> str:
+    run = subprocess.run(
+        [sys.executable, "-m", "odyssey_kit.cli", "analyze", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=False,
+    )
+    assert run.returncode == code, run.stderr
+    return run.stdout if code == 0 else run.stderr
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Path:
+    """Return a folder with a study, somebody's CSV file and a search space."""
+    folder = tmp_path_factory.mktemp("files")
+    made_up.write(folder / "study", variants=("V", "NFG"), n_per_cell=80, n_diverged=0)
+    surface = SURFACES["choices"]
+    table = surface.trials(200, seed=1).rename(columns={"loss": "error"})
+    table.to_csv(folder / "runs.csv", index=False)
+    table.drop(columns="dropout").to_parquet(folder / "runs.parquet")
+    (folder / "space.json").write_text(json.dumps(surface.space.to_dict()), encoding="utf-8")
+    return folder
+
+
+def test_a_study_gets_shares_a_comparison_and_advice(files):
+    shown = odyssey("study", folder=files)
+    assert max(map(len, shown.splitlines())) <= 100
+    first = next(line for line in shown.splitlines() if line.startswith("learning_rate"))
+    assert " %" in first
+    assert "- Tune learning_rate first: alone it explains" in shown
+    assert "1 comparison with V within each task" in shown
+    # NFG is 0.6 worse in every made-up trial.
+    assert "best 10 % by validation: different: NFG." in " ".join(shown.split())
+
+
+def test_json_has_everything_and_no_words_for_missing_numbers(files):
+    found = json.loads(odyssey("study", "--json", "--margin", "0.2", folder=files))
+    assert set(found) == {"name", "advice", "notes", "importances", "basins", "comparison"}
+    shares = {row["parameters"]: row for row in found["importances"]}
+    assert shares["learning_rate"]["low"] < 0.60 * 0.36 / (0.36 + 0.09) < shares["learning_rate"]["high"]
+    assert shares["rest"]["p"] is None
+    assert found["comparison"][0]["verdict"] == "different"
+
+
+def test_somebodys_file_needs_only_a_target_and_hyperparameters(files):
+    names = "learning_rate,optimiser,layers,dropout"
+    shown = odyssey("runs.csv", "--target", "error", "--parameters", names, folder=files)
+    assert "note: The search space was guessed from the values: learning_rate LogUniform" in shown
+    assert "The shares have no intervals: it is not known from which space" in " ".join(shown.split())
+    told = odyssey("runs.csv", "--target", "error", "--space", "space.json", folder=files)
+    assert "90 % interval" in told
+    assert "guessed" not in told
+    # The optimum of two optimisers of three is at 0.6 of four decades from 1e-5.
+    table = ok.analyze(ok.read_table(files / "runs.csv"), target="error", space=ok.read_space(files / "space.json"))
+    row = table.basins.set_index("parameter").loc["learning_rate"]
+    assert row["low"] < 1e-5 * 10 ** (4 * 0.6) < row["high"]
+    assert table.basins.set_index("parameter").loc["layers", "best"] == 4
+    parquet = odyssey("runs.parquet", "--target", "error", "--parameters", "learning_rate,layers", folder=files)
+    assert "Tune learning_rate first" in parquet
+
+
+def test_the_report_opens_without_a_network(files, chromium):
+    odyssey("study", "--html", "out/report.html", folder=files)
+    page = files / "out" / "report.html"
+    assert page.stat().st_size < 2_000_000
+    with browser.Visit(chromium, browser.DESKTOP) as visit:
+        visit.page.goto(page.as_uri())
+        visit.page.wait_for_selector("#chart-0 svg")
+        visit.page.wait_for_selector("#chart-2 svg")
+        assert "Tune learning_rate first" in visit.page.inner_text("main")
+        assert "learning rate" in visit.page.inner_text("#chart-0")
+        assert visit.problems == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing.csv"], "no study is called 'nothing.csv'|no such file"),
+        (["runs.csv"], "no column begins with 'params_'; say which are hyperparameters"),
+        (["runs.csv", "--parameters", "rate"], "the table has no column 'rate'; it has: learning_rate"),
+        (["runs.csv", "--parameters", "layers"], "target 'test_metric' does not exist"),
+        (["runs.csv", "--space", "runs.csv"], "is no search space"),
+        (["study", "--variant", "NP"], "no trials of variant 'NP' in"),
+    ],
+)
+def test_what_cannot_be_analysed_says_why(files, arguments, said):
+    error = odyssey(*arguments, folder=files, code=2)
+    assert re.search(said, error)
+    assert error.count("\n") == 1
+
+
+# ---- words ----------------------------------------------------------------------------------
+
+
+def test_advice_says_what_is_not_known():
+    rng = np.random.default_rng(0)
+    noise = pd.DataFrame({"params_a": rng.random(120), "params_b": rng.random(120), "loss": rng.standard_normal(120)})
+    found = ok.analyze(noise, target="loss", space=ok.SearchSpace({n: ok.Uniform(low=0, high=1) for n in "ab"}))
+    assert len(found.advice) == 1
+    assert "hardly predicts loss" in found.advice[0]
+
+
+def test_advice_says_what_to_tune_together_and_what_to_leave():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.random((400, 3)), columns=["params_a", "params_b", "params_c"])
+    loss = 4 * (X["params_a"] - 0.5) * (X["params_b"] - 0.5) + X["params_a"] + 0.05 * rng.standard_normal(400)
+    space = ok.SearchSpace({n: ok.Uniform(low=0, high=1) for n in "abc"})
+    found = ok.analyze(X.assign(loss=loss), target="loss", space=space)
+    words = " ".join(found.advice)
+    assert "Tune a first" in words
+    assert "Tune a and b together" in words
+    assert "Leave c where it is" in words
+    assert "Leave b" not in words
+    assert "reaches the lower end" in words
+
+
+def test_a_basin_is_read_off_a_curve():
+    curve = pd.DataFrame({"parameter": "x", "value": [1, 2, 3, 4, 5], "mean": [9.0, 1.5, 1.0, 1.2, 11.0]})
+    found = basin_of_curve(curve)
+    assert (found["best"], found["low"], found["high"]) == (3, 2, 4)
+    assert not found["open_low"]
+    assert not found["open_high"]
+    rising = basin_of_curve(curve.assign(mean=[1.0, 2, 3, 4, 5]))
+    assert (rising["best"], rising["open_low"], rising["open_high"]) == (1, True, False)
+
+
+# ---- known surfaces, counted coverage, the toy --------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SURFACES)
+def test_the_truth_of_a_surface_is_what_sampling_finds(name):
+    # Sobol's estimate of a main effect: the covariance of two draws that share one coordinate.
+    surface = SURFACES[name]
+    first, second = surface.draw(100_000, 1, 0.0)[0], surface.draw(100_000, 2, 0.0)[0]
+    mean, sd = surface.scale
+    for k in range(len(surface.space)):
+        mixed = second.copy()
+        mixed[:, k] = first[:, k]
+        a, b = ((surface.raw(u) - mean) / sd for u in (first, mixed))
+        assert np.cov(a, b)[0, 1] == pytest.approx(surface.truth[k], abs=0.02)
+
+
+def test_the_counted_coverage_names_its_terms():
+    counted = ok.measured_coverage()
+    assert {"bench", "cliff", "additive", "choices", "variants"} <= set(counted["surface"])
+    bench = counted.query("surface == 'bench' and n == 200 and noise == 0.3 and repeats == 1")
+    assert bench["parameters"].tolist()[0] == "learning_rate"
+    assert len(bench) == 10
+    assert (counted["data_sets"] >= 100).all()
+
+
+def test_the_toy_forest_has_the_boxes_of_its_trees():
+    widget = ok.explorers.toy_forest()
+    for tree in widget.forest["trees"]:
+        cuts = [np.array([0, *inner, 1]) for inner in tree["cuts"]]
+        sides = [cut[stop] - cut[start] for cut, start, stop in zip(cuts, tree["start"], tree["stop"], strict=True)]
+        assert (sides[0] * sides[1]).sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_a_touched_box_moves_the_shares(chromium, built_book):
+    with browser.Visit(chromium, browser.DESKTOP) as visit:
+        visit.open(f"{built_book.as_uri()}/how-fanova-works.html")
+        words = visit.page.locator(".odyssey-toy .words")
+        before = words.inner_text()
+        assert "Of the variance, learning rate alone explains" in before
+        # The numbers are those of the tree in Python.
+        trees = ok.explorers.toy_forest().forest["trees"]
+        assert visit.page.locator(".odyssey-toy rect.box").count() == len(trees[0]["value"])
+        visit.page.locator(".odyssey-toy rect.box").first.click()
+        assert words.inner_text() != before
+        visit.page.locator(".odyssey-toy button", has_text="reset").click()
+        assert words.inner_text() == before
+        visit.page.locator(".odyssey-toy button", has_text="their average").click()
+        assert words.inner_text() != before
+        assert visit.problems == []
