@@ -39,6 +39,7 @@ _PUBLIC = {
     "run_study": "search",
     "FunctionalANOVA": "analysis",
     "Trials": "analysis",
+    "check_claims": "analysis",
     "compare": "analysis",
     "fanova": "analysis",
     "analyze": "analysis",
@@ -53,6 +54,7 @@ _PUBLIC = {
     "late_minus_best": "analysis",
     "divergence_survival": "analysis",
     "replay_rules": "analysis",
+    "load_published": "analysis",
     "load_trials": "analysis",
     "select_top": "analysis",
     "DataError": "errors",
@@ -100,6 +102,7 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis import FunctionalANOVA as FunctionalANOVA
     from odyssey_kit.analysis import Trials as Trials
     from odyssey_kit.analysis import analyze as analyze
+    from odyssey_kit.analysis import check_claims as check_claims
     from odyssey_kit.analysis import compare as compare
     from odyssey_kit.analysis import compare_pairs as compare_pairs
     from odyssey_kit.analysis import divergence_survival as divergence_survival
@@ -109,6 +112,7 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis import guess_space as guess_space
     from odyssey_kit.analysis import late_minus_best as late_minus_best
     from odyssey_kit.analysis import learning_rate_scaling as learning_rate_scaling
+    from odyssey_kit.analysis import load_published as load_published
     from odyssey_kit.analysis import load_trials as load_trials
     from odyssey_kit.analysis import read_space as read_space
     from odyssey_kit.analysis import read_table as read_table

@@ -37,6 +37,12 @@ _PUBLIC = {
     "late_minus_best": "divergence",
     "divergence_survival": "divergence",
     "replay_rules": "replay",
+    "Verdicts": "claims",
+    "check_claims": "claims",
+    "list_published": "published",
+    "load_published": "published",
+    "published_errata": "published",
+    "retest_published": "published",
 }
 
 __all__ = [
@@ -47,7 +53,9 @@ __all__ = [
     "FunctionalANOVA",
     "Trials",
     "analyze",
+    "Verdicts",
     "arrow_schema",
+    "check_claims",
     "check_trials",
     "compare",
     "compare_pairs",
@@ -63,6 +71,11 @@ __all__ = [
     "read_space",
     "read_table",
     "replay_rules",
+    "list_published",
+    "load_published",
+    "load_trials",
+    "published_errata",
+    "retest_published",
     "select_top",
     "trials_from_table",
     "write_table",
@@ -97,6 +110,14 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis.reading import read_table as read_table
     from odyssey_kit.analysis.replay import replay_rules as replay_rules
     from odyssey_kit.analysis.scaling import learning_rate_scaling as learning_rate_scaling
+    from odyssey_kit.analysis.claims import Verdicts as Verdicts
+    from odyssey_kit.analysis.claims import check_claims as check_claims
+    from odyssey_kit.analysis.functional_anova import FunctionalANOVA as FunctionalANOVA
+    from odyssey_kit.analysis.importance import fanova as fanova
+    from odyssey_kit.analysis.published import list_published as list_published
+    from odyssey_kit.analysis.published import load_published as load_published
+    from odyssey_kit.analysis.published import published_errata as published_errata
+    from odyssey_kit.analysis.published import retest_published as retest_published
     from odyssey_kit.analysis.schema import SCHEMA as SCHEMA
     from odyssey_kit.analysis.schema import Column as Column
     from odyssey_kit.analysis.schema import arrow_schema as arrow_schema

@@ -58,6 +58,8 @@ class Claim:
         Whether a stand-in can say nothing about it.
     across_tasks : bool
         Whether one decision is made of all tasks together.
+    missing : str
+        What is not here and would be needed before any study could decide it.
     note : str
         What a reader should know beside the verdict.
     changes : tuple of Change
@@ -80,6 +82,7 @@ class Claim:
     pooled_with: tuple[str, ...] = ()
     own_data_only: bool = False
     across_tasks: bool = False
+    missing: str = ""
     note: str = ""
     changes: tuple[Change, ...] = ()
 
@@ -91,7 +94,7 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A data set as the ledger sees it: its role in a claim, margin, cap and unit."""
+    """A data set as the ledger sees it: its role in a claim, margin, cap and unit; frames of a mean sequence."""
 
     name: str
     role: str
@@ -101,6 +104,7 @@ class Task:
     unit: str
     margin: float | None = None
     licence: str = ""
+    frames: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
