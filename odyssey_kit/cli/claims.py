@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -31,7 +32,7 @@ def check(ids: Ids = None, as_json: AsJson = False) -> None:
         _print_all(verdicts)
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
     """Return a row as JSON has it: no NaN, no infinity."""
     return {
         str(name): None if isinstance(value, float) and not math.isfinite(value) else value

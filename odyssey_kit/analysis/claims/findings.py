@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
+
 __all__ = [
     "CONTRADICTED",
     "NOT_TESTABLE",
@@ -20,6 +22,7 @@ __all__ = [
     "Part",
     "Verdict",
     "all_of",
+    "ends",
     "needed_trials",
     "placed",
     "significant",
@@ -115,6 +118,19 @@ def placed(
     if inside[0] < low and high < inside[1]:
         return REPRODUCED
     return CONTRADICTED if high < inside[0] or low > inside[1] else UNDECIDED
+
+
+def ends(samples: np.ndarray, error: float) -> tuple[float, float]:
+    """Return the percentile interval of resampled values; infinite ones are kept as they are.
+
+    Examples
+    --------
+    >>> ends(np.arange(101.0), 0.1)
+    (5.0, 95.0)
+    """
+    method = "linear" if np.isfinite(samples).all() else "inverted_cdf"
+    low, high = np.quantile(samples, [error / 2, 1 - error / 2], method=method)
+    return float(low), float(high)
 
 
 def needed_trials(n: int, estimate: float, low: float, high: float, border: float) -> str:

@@ -92,7 +92,7 @@ class ShareEstimates:
             vector[known[frozenset(subset)]] = weight
         value = float(vector @ self.share) + constant
         half = stats.norm.ppf(1 - error / (1 if one_sided else 2)) * self._standard_error(vector)
-        return value, value - half, value + half
+        return value, float(value - half), float(value + half)
 
     def _standard_error(self, vector: np.ndarray) -> float:
         rows = vector @ self.influence

@@ -148,7 +148,7 @@ class Conventions:
 
 
 def _read(name: str) -> dict[str, Any]:
-    return tomllib.loads(resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))
+    return tomllib.loads(resources.files("odyssey_kit.analysis.claims").joinpath(name).read_text(encoding="utf-8"))
 
 
 def _changes(rows: Iterable[Mapping[str, Any]]) -> tuple[Change, ...]:

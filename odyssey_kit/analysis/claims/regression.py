@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -250,5 +250,5 @@ def proportion(successes: int, n: int, error: float) -> tuple[float, float]:
     """
     from statsmodels.stats.proportion import proportion_confint
 
-    low, high = proportion_confint(successes, n, alpha=error, method="beta")
+    low, high = cast(tuple[float, float], proportion_confint(successes, n, alpha=error, method="beta"))
     return float(low), float(high)

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from odyssey_kit.analysis.claims.contrasts import Contrast, contrast, equivalence_power
 from odyssey_kit.analysis.claims.evidence import Arms
-from odyssey_kit.analysis.claims.findings import CONTRADICTED, REPRODUCED, UNDECIDED, Part, placed
+from odyssey_kit.analysis.claims.findings import CONTRADICTED, REPRODUCED, UNDECIDED, Part, ends, placed
 from odyssey_kit.analysis.claims.ledger import conventions
 from odyssey_kit.analysis.claims.regression import log_ratio
 from odyssey_kit.variants import variant as named_variant
@@ -153,7 +154,7 @@ def expected_best(arms: Arms, *, variant: Mapping[str, str], draws: int) -> list
     first, second = arms.cell(variant[arms.task.role]), arms.cell("V")
     values = [_best_of(cell, draws) for cell in (first, second)]
     resampled = values[0][1] - values[1][1]
-    low, high = map(float, np.quantile(resampled, [arms.error / 2, 1 - arms.error / 2]))
+    low, high = ends(resampled, arms.error)
     estimate = values[0][0] - values[1][0]
     verdict = placed(low, high, inside=(-math.inf, 0.0))
     found = f"a difference of {np.std(resampled) * 2.8:.2g} {arms.task.unit} would be found with 80 % power"
@@ -205,13 +206,14 @@ def unbounded_output(arms: Arms, *, variant: str, p: float, ratio: float) -> lis
     """Decide by divergences (Fisher's exact test) and by the ratio of the medians of the largest |y|."""
     first, second = arms.cell(variant), arms.cell("V")
     counts = [(int(c.frame["diverged"].sum()), int((~c.frame["diverged"]).sum())) for c in (first, second)]
-    more, fewer = (float(stats.fisher_exact(counts, alternative=side)[1]) for side in ("greater", "less"))
+    tests: list[Any] = [stats.fisher_exact(counts, alternative=side) for side in ("greater", "less")]
+    more, fewer = (float(test.pvalue) for test in tests)
     sizes = [
         np.nan_to_num(c.frame["max_abs_output"].to_numpy(float), nan=math.inf, posinf=math.inf) for c in (first, second)
     ]
     medians = [_weighted_median(size, cell.resampled[:2000]) for size, cell in zip(sizes, (first, second), strict=True)]
     estimate = float(np.median(sizes[0]) / np.median(sizes[1]))
-    low, high = map(float, np.quantile(medians[0] / medians[1], [0.025, 0.975], method="inverted_cdf"))
+    low, high = ends(medians[0] / medians[1], 0.05)
     parts = [
         arms.part(
             label=f"divergences, {variant} against V",
@@ -248,7 +250,7 @@ def interaction(arms: Arms, *, variant: str, coupled: str, both: str) -> list[Pa
     vanilla, alone, ties, combined = (arms.cell(name) for name in ("V", variant, coupled, both))
     margin = arms.margin(vanilla)
     samples = (alone.top_means - vanilla.top_means) - (combined.top_means - ties.top_means)
-    low, high = map(float, np.quantile(samples, [arms.error / 2, 1 - arms.error / 2]))
+    low, high = ends(samples, arms.error)
     estimate = float((alone.top.mean() - vanilla.top.mean()) - (combined.top.mean() - ties.top.mean()))
     verdict = REPRODUCED if low > 0 else CONTRADICTED if high < margin else UNDECIDED
     found = f"{np.std(samples) * 3.3:.2g} {arms.task.unit} would be found with 80 % power"
@@ -276,8 +278,8 @@ def saves_time(arms: Arms, *, variants: Sequence[str]) -> list[Part]:
     parts = []
     size = {name: named_variant(name).parameter_count(input_size=88, hidden_size=100) for name in ("V", *variants)}
     for name in variants:
-        rows = arms.frame[arms.frame["variant"].isin([name, "V"]) & ~arms.frame["diverged"]]
-        arms.trials(name), arms.trials("V")
+        rows = pd.concat([arms.trials(name), arms.trials("V")])
+        rows = rows[~rows["diverged"]]
         ratio, low, high = log_ratio(rows, treated=name, error=arms.error)
         fewer = size[name] < size["V"]
         verdict = CONTRADICTED if not fewer or low > 1 else REPRODUCED if high < 1 else UNDECIDED
@@ -304,7 +306,7 @@ def effect_sizes(arms: Arms, *, variants: Sequence[str]) -> list[Part]:
     found = [_squared_effects(vanilla, others, which) for which in ("all", "top")]
     gap = np.median(found[0][1], axis=0) - np.median(found[1][1], axis=0)
     medians = [float(np.median(points)) for points, _ in found]
-    low, high = map(float, np.quantile(gap, [arms.error / 2, 1 - arms.error / 2]))
+    low, high = ends(gap, arms.error)
     verdict = placed(low, high, inside=(-math.inf, 0.0))
     return [
         arms.part(

@@ -15,7 +15,7 @@ import pandas as pd
 
 from odyssey_kit.analysis.claims.contrasts import Contrast, contrast
 from odyssey_kit.analysis.claims.evidence import Arms, Cell
-from odyssey_kit.analysis.claims.findings import CONTRADICTED, REPRODUCED, UNDECIDED, MissingColumn, Part, placed
+from odyssey_kit.analysis.claims.findings import CONTRADICTED, REPRODUCED, UNDECIDED, MissingColumn, Part, ends, placed
 from odyssey_kit.analysis.claims.rules.cells import difference_part, equivalence_part
 
 __all__ = [
@@ -54,7 +54,7 @@ def condition_difference(
     first, second = (_condition(arms, parameter, value, variant) for value in (worse, better))
     parts = [difference_part(arms, contrast(arms, first, second), f"{worse} − {better}", 1)]
     samples = first.top_means / second.top_means
-    low, high = map(float, np.quantile(samples, [arms.error / 2, 1 - arms.error / 2]))
+    low, high = ends(samples, arms.error)
     estimate = float(first.top.mean() / second.top.mean())
     verdict = placed(low, high, inside=(ratio, math.inf))
     parts.append(
@@ -170,9 +170,7 @@ def slow_start(
     medians = {value: float(np.median(found)) for value, found in steps.items()}
     rng = np.random.default_rng(0)
     samples = [np.median(rng.choice(steps[v], (4000, len(steps[v]))), axis=1) for v in (slow, fast)]
-    low, high = map(
-        float, np.quantile(samples[0] / samples[1], [arms.error / 2, 1 - arms.error / 2], method="inverted_cdf")
-    )
+    low, high = ends(samples[0] / samples[1], arms.error)
     many = float(np.mean(rests[slow] >= plateaus))
     first = arms.part(
         label=f"steps to {level:g} % error, {slow} / {fast}",
@@ -230,7 +228,7 @@ def target_mass(arms: Arms, *, column: str, p: float) -> list[Part]:
         values = arms.frame.loc[kinds.eq(kind), column].to_numpy(float)
         rng = np.random.default_rng(0)
         means = [rng.choice(group, (4000, len(group))).mean(axis=1) for group in (values, fixed)]
-        low, high = map(float, np.quantile(means[0] / means[1], [arms.error / 2, 1 - arms.error / 2]))
+        low, high = ends(means[0] / means[1], arms.error)
         verdict = placed(low, high, inside=(1.0, math.inf))
         parts.append(
             arms.part(

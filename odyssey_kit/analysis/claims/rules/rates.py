@@ -20,6 +20,7 @@ from odyssey_kit.analysis.claims.findings import (
     UNDECIDED,
     MissingColumn,
     Part,
+    ends,
     needed_trials,
     placed,
 )
@@ -39,18 +40,13 @@ __all__ = [
 _EDGE = "the minimum lies at the end of the searched range in {:.0f} % of the resamples, so it is none"
 
 
-def _ends(samples: np.ndarray, error: float) -> tuple[float, float]:
-    low, high = np.quantile(samples, [error / 2, 1 - error / 2])
-    return float(low), float(high)
-
-
 def basin_width(every: Sequence[Arms], *, tolerance: float, at_least: float, on_one: float) -> list[Part]:
     """Decide by the width of the stretch of rates near the marginal's minimum: on each task, and the widest."""
     parts, widest = [], None
     for arms in every:
         curve = marginal(arms.trials("V"), "learning_rate")
         width, samples = curve.basin(tolerance)
-        low, high = _ends(samples, arms.error)
+        low, high = ends(samples, arms.error)
         verdict = placed(low, high, inside=(at_least, math.inf))
         edge = curve.at_the_edge()
         part = arms.part(
@@ -83,9 +79,9 @@ def optimum_by_task(every: Sequence[Arms], *, pairs: int) -> list[Part]:
     for (i, first), (j, second) in itertools.combinations(enumerate(every), 2):
         points, samples = zip(*(curves[k].minimum() for k in (i, j)), strict=True)
         difference = samples[0] - samples[1]
-        low, high = _ends(difference, first.error)
-        frames = [arms.task.frames for arms in (first, second)]
-        shift = math.log10(frames[0] / frames[1]) if all(frames) else math.nan
+        low, high = ends(difference, first.error)
+        frames = [arms.task.frames or math.nan for arms in (first, second)]
+        shift = math.log10(frames[0] / frames[1])
         apart = (low > 0 or high < 0) and (low + shift > 0 or high + shift < 0)
         verdict = REPRODUCED if apart else CONTRADICTED if low > -0.5 and high < 0.5 else UNDECIDED
         parts.append(
@@ -121,12 +117,12 @@ def sweet_spot(arms: Arms, *, tolerance: float, ratio: float) -> list[Part]:
     rng = np.random.default_rng(0)
     means = {name: [_resampled_means(half[name], rng) for half in halves] for name in ("epochs", "test_metric")}
     estimate = float(halves[1]["epochs"].mean() / halves[0]["epochs"].mean())
-    low, high = _ends(means["epochs"][1] / means["epochs"][0], arms.error)
+    low, high = ends(means["epochs"][1] / means["epochs"][0], arms.error)
     n = f"{len(halves[0])} and {len(halves[1])} trials in the halves of a basin of {high_end - low_end:.1f} decades"
     faster = REPRODUCED if high < ratio else CONTRADICTED if low > 1 else UNDECIDED
     margin = arms.margin(arms.cell("V"))
     difference = means["test_metric"][1] - means["test_metric"][0]
-    inside, outside = _ends(difference, 0.1), _ends(difference, arms.error)
+    inside, outside = ends(difference, 0.1), ends(difference, arms.error)
     as_good = (
         REPRODUCED if -margin < inside[0] and inside[1] < margin else CONTRADICTED if outside[0] > margin else UNDECIDED
     )
@@ -172,7 +168,7 @@ def _resampled_means(values: pd.Series, rng: np.random.Generator, resamples: int
 def optimum_by_size(arms: Arms, *, small: Sequence[float], large: Sequence[float], decades: float) -> list[Part]:
     """Decide by how far the best learning rate moves between small and large networks."""
     trials = arms.trials("V")
-    worst = trials["test_metric"].quantile(0.9)
+    worst = float(trials["test_metric"].quantile(0.9))
     trials = trials.assign(_clipped=trials["test_metric"].clip(upper=worst))
     rate = axis("learning_rate", trials["params_learning_rate"])
     limits = (float(rate.min()), float(rate.max()))
@@ -181,7 +177,7 @@ def optimum_by_size(arms: Arms, *, small: Sequence[float], large: Sequence[float
         rows = trials[trials["params_hidden_size"].between(low, high)]
         curves.append(marginal(rows, "learning_rate", target="_clipped", columns=6, limits=limits, seed=seed))
     points, samples = zip(*(curve.minimum() for curve in curves), strict=True)
-    low, high = _ends(samples[0] - samples[1], arms.error)
+    low, high = ends(samples[0] - samples[1], arms.error)
     edge = max(curve.at_the_edge() for curve in curves)
     verdict = UNDECIDED if edge > 0.25 else placed(low, high, inside=(-decades, decades))
     border = math.copysign(decades, points[0] - points[1])
@@ -214,7 +210,7 @@ def curves_alike(arms: Arms, *, variants: Sequence[str], parameters: Sequence[st
             other = marginal(arms.trials(name), parameter, limits=limits, columns=6, seed=1)
             distance = _sup(other.curve - curve.curve) / scale
             # Resampling adds noise to a distance; the basic interval takes it out again.
-            upper, lower = _ends(_sup(other.resampled - curve.resampled) / scale, arms.error)
+            upper, lower = ends(_sup(other.resampled - curve.resampled) / scale, arms.error)
             low, high = max(0.0, 2 * distance - lower), max(distance, 2 * distance - upper)
             verdict = placed(low, high, inside=(-math.inf, reference))
             parts.append(
@@ -301,7 +297,7 @@ def momentum_exponent(arms: Arms, *, printed: float, reasoned: float) -> list[Pa
     weights = np.vstack([np.ones(len(x)), rng.multinomial(len(x), np.full(len(x), 1 / len(x)), 500)])
     losses = np.stack([_parabola_loss(x - k * m, y, weights) for k in exponents])
     best = exponents[losses.argmin(axis=0)]
-    low, high = _ends(best[1:], arms.error)
+    low, high = ends(best[1:], arms.error)
     holds, excludes = (lambda value: low <= value <= high), (lambda value: not low <= value <= high)
     verdict = CONTRADICTED if excludes(printed) else REPRODUCED if excludes(reasoned) else UNDECIDED
     note = ""
@@ -346,7 +342,7 @@ def optima_apart(arms: Arms, *, parameter: str, ratio: float) -> list[Part]:
     samples = np.stack([curve.minimum()[1] for curve in curves.values()])
     first, last = int(points.argmax()), int(points.argmin())
     # The pair is the one of the sample: the range of noisy optima would be too wide.
-    low, high = _ends(samples[first] - samples[last], arms.error / math.comb(len(curves), 2))
+    low, high = ends(samples[first] - samples[last], arms.error / math.comb(len(curves), 2))
     verdict = placed(low, high, inside=(math.log10(ratio), math.inf))
     n = sum(curve.n for curve in curves.values())
     estimate = float(np.ptp(points))

@@ -19,6 +19,7 @@ from odyssey_kit.analysis.claims.findings import (
     UNDECIDED,
     MissingColumn,
     Part,
+    ends,
     needed_trials,
     placed,
 )
@@ -151,13 +152,14 @@ def smooth_dependence(arms: Arms, *, r2: float, noise: float) -> list[Part]:
     if len(y) < 40:
         raise MissingColumn(f"{len(y)} settings converged, too few for a model")
     x = (x - x.mean(axis=0)) / x.std(axis=0)
-    kernel = ConstantKernel(1.0) * RBF([1.0, 1.0]) + WhiteKernel(0.1)
+    scales: Any = [1.0, 1.0]
+    kernel = ConstantKernel(1.0) * RBF(scales) + WhiteKernel(0.1)
     model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
-    guess = cross_val_predict(model, x, y, cv=KFold(5, shuffle=True, random_state=0))
+    guess = np.asarray(cross_val_predict(model, x, y, cv=KFold(5, shuffle=True, random_state=0)), float)
     picks = np.random.default_rng(0).integers(0, len(y), (2000, len(y)))
     residual, centred = (y - guess) ** 2, (y - y.mean()) ** 2
     samples = 1 - residual[picks].sum(axis=1) / centred[picks].sum(axis=1)
-    low, high = map(float, np.quantile(samples, [arms.error / 2, 1 - arms.error / 2]))
+    low, high = ends(samples, arms.error)
     estimate = float(1 - residual.sum() / centred.sum())
     first = arms.part(
         label="R² on settings that the model did not see",
@@ -173,16 +175,16 @@ def smooth_dependence(arms: Arms, *, r2: float, noise: float) -> list[Part]:
     df = sum(len(group) - 1 for group in groups)
     variance = sum(((group - group.mean()) ** 2).sum() for group in groups) / df
     span = float(np.quantile(guess, 0.99) - np.quantile(guess, 0.01))
-    ends = [math.sqrt(variance * df / stats.chi2.ppf(q, df)) / span for q in (1 - arms.error / 2, arms.error / 2)]
+    bounds = [math.sqrt(variance * df / stats.chi2.ppf(q, df)) / span for q in (1 - arms.error / 2, arms.error / 2)]
     second = arms.part(
         label="deviation between seeds / range of the model",
-        verdict=placed(*ends, inside=(-math.inf, noise)),
+        verdict=placed(*bounds, inside=(-math.inf, noise)),
         estimate=math.sqrt(variance) / span,
-        low=ends[0],
-        high=ends[1],
+        low=bounds[0],
+        high=bounds[1],
         unit="times",
         n=f"{len(groups)} settings with several seeds",
-        needed="" if ends[1] < noise or ends[0] > noise else "more seeds",
+        needed="" if bounds[1] < noise or bounds[0] > noise else "more seeds",
     )
     return [first, second]
 
@@ -270,8 +272,8 @@ def repeatability(arms: Arms, *, icc: float) -> list[Part]:
     between = sum(len(g) * (g.mean() - grand) ** 2 for g in groups) / between_df
     within = sum(((g - g.mean()) ** 2).sum() for g in groups) / within_df
     f: Any = between / within if within else math.inf
-    ends = [f / stats.f.ppf(q, between_df, within_df) for q in (1 - arms.error / 2, arms.error / 2)]
-    value, low, high = (1.0 if math.isinf(x) else (x - 1) / (x + k - 1) for x in (f, *ends))
+    bounds = [f / stats.f.ppf(q, between_df, within_df) for q in (1 - arms.error / 2, arms.error / 2)]
+    value, low, high = (1.0 if math.isinf(x) else (x - 1) / (x + k - 1) for x in (f, *bounds))
     verdict = placed(low, high, inside=(icc, math.inf))
     return [
         arms.part(
