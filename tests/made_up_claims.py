@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ Law = Callable[[pd.DataFrame], np.ndarray]
 
 
 def valley(drawn: pd.DataFrame, *, at: float = -3.0, depth: float = 0.3) -> np.ndarray:
-    """A parabola in the log rate."""
+    """Return a parabola in the log rate."""
     return 8.6 + depth * (drawn["log_rate"] - at) ** 2
 
 
@@ -99,6 +98,11 @@ def tasks_of(claim: Claim) -> list[str]:
     return [name for name, task in conventions().tasks.items() if task.role in claim.roles and name in studied]
 
 
+def first_task(claim: Claim) -> str:
+    """Return the task of a claim's first study."""
+    return conventions().studies[claim.studies[0]].task
+
+
 def on_each(claim: Claim, make: Callable[..., pd.DataFrame], **options: Any) -> Evidence:
     """Return one study a task of the claim, each made by the same maker."""
     found = {}
@@ -119,7 +123,10 @@ def cells_of(claim: Claim) -> tuple[str, list[str]]:
 
 def contrasts(claim: Claim, *, effect: float, spread: float, law: Law = valley, n: int = 200) -> Evidence:
     baseline, variants = cells_of(claim)
-    return on_each(claim, table, cells={baseline: 0.0, **dict.fromkeys(variants, effect)}, spread=spread, law=law, n=n)
+    cells = {baseline: 0.0, **dict.fromkeys(variants, effect)}
+    if "enough" in claim.settings:
+        return on_each(claim, table, cells=cells, spread=spread, law=law, n=n)
+    return evidence(claim, table(cells, task=first_task(claim), spread=spread, law=law, n=n))
 
 
 def flat(drawn: pd.DataFrame) -> np.ndarray:
@@ -141,7 +148,7 @@ def hardly_known(claim: Claim) -> Evidence:
 
 
 def vanilla(claim: Claim, law: Law, *, spread: float = 0.05, n: int = 200, **options: Any) -> Evidence:
-    return on_each(claim, partial(table, ["V"]), law=law, spread=spread, n=n, **options)
+    return evidence(claim, table(["V"], task=first_task(claim), law=law, spread=spread, n=n, **options))
 
 
 def shares(**weights: float) -> Law:
@@ -153,7 +160,7 @@ def shares(**weights: float) -> Law:
             name: np.sqrt(3) * (2 * np.array([space[name].to_unit(v) for v in drawn[f"params_{name}"]]) - 1)
             for name in space
         }
-        short = {"r": "learning_rate", "h": "hidden_size", "m": "momentum", "n": "input_noise_std"}
+        short = {"r": "learning_rate", "h": "hidden_size", "m": "momentum", "i": "input_noise_std"}
         total = np.zeros(len(drawn))
         for term, share in weights.items():
             total += np.sqrt(share) * np.prod([unit[short[letter]] for letter in term], axis=0)

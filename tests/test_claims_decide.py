@@ -30,16 +30,22 @@ def _sign(claim: Claim) -> int:
     return claim.settings.get("sign", 1)
 
 
+def _many(claim: Claim) -> int:
+    """Return enough trials for equivalence, where the margin is of a best tenth's own spread."""
+    tasks = conventions().tasks
+    return 200 if all(tasks[name].margin for name in made.tasks_of(claim)) else 1200
+
+
 scenario(
     "difference",
     reproduced=lambda c: made.unequal(c, _sign(c)),
-    contradicted=lambda c: made.contrasts(c, effect=0.0, spread=0.02),
+    contradicted=lambda c: made.contrasts(c, effect=0.0, spread=0.02, law=made.flat, n=_many(c)),
     undecided=made.hardly_known,
 )
 scenario(
     "equivalence",
-    reproduced=lambda c: made.contrasts(c, effect=0.0, spread=0.02, law=made.flat),
-    contradicted=lambda c: made.unequal(c, 1),
+    reproduced=lambda c: made.contrasts(c, effect=0.0, spread=0.02, law=made.flat, n=_many(c)),
+    contradicted=lambda c: made.unequal(c, 1, 1.0),
     undecided=lambda c: made.contrasts(c, effect=0.04, spread=0.3, law=made.flat, n=100),
 )
 scenario(
@@ -83,7 +89,7 @@ scenario(
     "unbounded_output",
     reproduced=lambda c: _unbounded(c, chance=0.2, size=50.0),
     contradicted=lambda c: _unbounded(c, chance=0.0, size=1.5),
-    undecided=lambda c: _unbounded(c, chance=0.05, size=50.0),
+    undecided=lambda c: _unbounded(c, chance=0.02, size=50.0),
 )
 
 
@@ -128,7 +134,7 @@ def _effects(claim: Claim, *, tops: float, everywhere: float, n: int = 200) -> E
         return frame.assign(**{name: frame[name] + shift for name in ("valid_metric", "test_metric")})
 
     law = partial(made.valley, depth=0.3)
-    return made.on_each(claim, partial(made.table, ["V", *made.EIGHT]), law=law, spread=0.05, change=change, n=n)
+    return made.evidence(claim, made.table(["V", *made.EIGHT], law=law, spread=0.05, change=change, n=n))
 
 
 scenario(
@@ -142,14 +148,15 @@ scenario(
 
 
 def _shares(claim: Claim, *, spread: float = 0.1, n: int = 400, **weights: float) -> Evidence:
-    return made.vanilla(claim, made.shares(**weights), spread=spread, n=n)
+    frame = made.table(["V"], task=made.first_task(claim), law=made.shares(**weights), spread=spread, n=n)
+    return made.evidence(claim, frame)
 
 
 scenario(
     "share_above",
-    reproduced=lambda c: _shares(c, r=0.9, h=0.1),
-    contradicted=lambda c: _shares(c, r=0.3, h=0.7),
-    undecided=lambda c: _shares(c, r=0.66, h=0.34, spread=0.5),
+    reproduced=lambda c: _shares(c, r=0.9, h=0.1, n=200),
+    contradicted=lambda c: _shares(c, r=0.3, h=0.7, n=200),
+    undecided=lambda c: _shares(c, r=0.66, h=0.34, spread=0.4, n=150),
 )
 
 
@@ -157,7 +164,7 @@ def _momentum_share(claim: Claim, share: float, spread: float) -> Evidence:
     if claim.settings.get("target") == "best_epoch":
         change = partial(made.epochs_by_momentum, share=share)
         n = 400 if spread < 0.2 else 100
-        return made.on_each(claim, partial(made.table, ["V"]), change=change, n=n)
+        return made.evidence(claim, made.table(["V"], change=change, n=n))
     return _shares(claim, r=1 - share, m=share, spread=spread, n=400 if spread < 0.2 else 100)
 
 
@@ -169,9 +176,9 @@ scenario(
 )
 scenario(
     "share_order",
-    reproduced=lambda c: _shares(c, r=0.6, h=0.25, n=0.12, m=0.03),
-    contradicted=lambda c: _shares(c, r=0.6, h=0.02, n=0.3, m=0.08),
-    undecided=lambda c: _shares(c, r=0.8, h=0.1, n=0.1, m=0.0),
+    reproduced=lambda c: _shares(c, r=0.6, h=0.25, i=0.12, m=0.03),
+    contradicted=lambda c: _shares(c, r=0.6, h=0.02, i=0.3, m=0.08),
+    undecided=lambda c: _shares(c, r=0.8, h=0.1, i=0.1),
 )
 
 
@@ -187,7 +194,7 @@ scenario(
     "raw_momentum_share",
     reproduced=lambda c: _raw(c, raw={"r": 0.6, "m": 0.3, "rm": 0.1}, rescaled={"r": 1.0}),
     contradicted=lambda c: _raw(c, raw={"r": 1.0}, rescaled={"r": 1.0}),
-    undecided=lambda c: _raw(c, raw={"r": 0.95, "m": 0.05}, rescaled={"r": 1.0}, n=100),
+    undecided=lambda c: _raw(c, raw={"r": 0.945, "m": 0.055}, rescaled={"r": 1.0}, n=150),
 )
 scenario(
     "interactions_within",
@@ -203,14 +210,14 @@ scenario(
 )
 scenario(
     "pair_without_structure",
-    reproduced=lambda c: made.vanilla(c, _rough, spread=0.02, n=1500),
+    reproduced=lambda c: made.vanilla(c, _rough, spread=0.02, n=1000),
     contradicted=lambda c: _shares(c, r=0.6, rm=0.4),
-    undecided=lambda c: _shares(c, r=0.975, m=0.0, rm=0.025, spread=0.6, n=100),
+    undecided=lambda c: _shares(c, r=0.99, rm=0.01, spread=0.9, n=150),
 )
 
 
 def _rough(drawn: pd.DataFrame) -> np.ndarray:
-    """A pair whose 2.5 % of the variance are waves too short for a smooth pattern, but not for the share."""
+    """Return a pair whose 2.5 % of the variance are waves too short for a smooth pattern, but not for the share."""
     unit = [
         np.array([ok.ODYSSEY_SPACE[p].to_unit(v) for v in drawn[f"params_{p}"]]) for p in ("learning_rate", "momentum")
     ]
@@ -246,7 +253,7 @@ scenario(
     "basin_width",
     reproduced=lambda c: made.vanilla(c, partial(made.plateau, width=2.2), spread=0.02),
     contradicted=lambda c: made.vanilla(c, partial(made.valley, at=-3.5, depth=1.0), spread=0.02),
-    undecided=lambda c: made.vanilla(c, partial(made.plateau, width=1.0), spread=0.4),
+    undecided=lambda c: made.vanilla(c, partial(made.plateau, width=1.6), spread=0.5),
 )
 
 
@@ -291,33 +298,25 @@ scenario(
 )
 
 
-def _alike(claim: Claim, *, far: bool, spread: float = 0.2) -> Evidence:
-    def make(**options: Any) -> pd.DataFrame:
-        same = made.table(["V"], spread=spread, **options)
-        other = made.table(["CIFG", "NP"], spread=spread, law=partial(made.valley, at=-5.0 if far else -3.0), **options)
-        return pd.concat([same, other], ignore_index=True)
-
-    return made.on_each(claim, make)
+def _alike(claim: Claim, *, at: float, spread: float = 0.2) -> Evidence:
+    same = made.table(["V"], spread=spread)
+    other = made.table(["CIFG", "NP"], spread=spread, law=partial(made.valley, at=at))
+    return made.evidence(claim, pd.concat([same, other], ignore_index=True))
 
 
 scenario(
     "curves_alike",
     reproduced=lambda c: _same_curves(c),
-    contradicted=lambda c: _alike(c, far=True),
-    undecided=lambda c: _alike(c, far=False, spread=0.5),
+    contradicted=lambda c: _alike(c, at=-5.0),
+    undecided=lambda c: _alike(c, at=-3.35, spread=0.3),
 )
 
 
 def _same_curves(claim: Claim) -> Evidence:
     """Three cells with the very same trials."""
-
-    def make(**options: Any) -> pd.DataFrame:
-        one = made.table(["V"], spread=0.3, **options)
-        return pd.concat(
-            [one.assign(variant=name, key=one["key"] + name) for name in ("V", "CIFG", "NP")], ignore_index=True
-        )
-
-    return made.on_each(claim, make)
+    one = made.table(["V"], spread=0.3)
+    same = [one.assign(variant=name, key=one["key"] + name) for name in ("V", "CIFG", "NP")]
+    return made.evidence(claim, pd.concat(same, ignore_index=True))
 
 
 def _ceiling(claim: Claim, *, width: float, n: int = 660) -> Evidence:
@@ -379,7 +378,7 @@ scenario(
 
 
 def _timed(claim: Claim, power: float, n: int = 200) -> Evidence:
-    return made.on_each(claim, partial(made.table, ["V"]), n=n, change=partial(made.seconds_by_size, power=power))
+    return made.evidence(claim, made.table(["V"], n=n, change=partial(made.seconds_by_size, power=power)))
 
 
 scenario(
@@ -403,7 +402,9 @@ scenario(
 
 
 def _longer(claim: Claim, slope: float) -> Evidence:
-    return made.on_each(claim, partial(made.table, ["V"]), change=partial(made.epochs_by_noise, slope=slope))
+    return made.evidence(
+        claim, made.table(["V"], task=made.first_task(claim), change=partial(made.epochs_by_noise, slope=slope))
+    )
 
 
 scenario(
@@ -538,10 +539,10 @@ def _binned(claim: Claim, effect: float, spread: float) -> Evidence:
     name, bins = claim.settings["parameter"], claim.settings["bins"]
 
     def change(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-        low, high = (max(bins[0], 1e-9), bins[-1])
-        values = rng.uniform(low, min(high, 0.99 if name == "momentum" else high), len(frame))
-        if name == "batch_size":
-            values = np.exp(rng.uniform(np.log(low), np.log(high), len(frame))).round()
+        if name == "momentum":
+            values = 1 - np.exp(rng.uniform(np.log(0.01), 0, len(frame)))
+        else:
+            values = np.exp(rng.uniform(np.log(bins[0]), np.log(bins[-1]), len(frame))).round()
         frame = frame.assign(**{f"params_{name}": values})
         shift = np.where(values >= bins[-2], effect, 0.0)
         return frame.assign(**{metric: frame[metric] + shift for metric in ("valid_metric", "test_metric")})
@@ -676,7 +677,7 @@ scenario(
     "smooth_dependence",
     reproduced=lambda c: _smooth(c, noise=0.03),
     contradicted=lambda c: _smooth(c, noise=1.2),
-    undecided=lambda c: _smooth(c, noise=0.33),
+    undecided=lambda c: _smooth(c, noise=0.26),
 )
 
 
@@ -748,9 +749,9 @@ def _long(
     rows = []
     for i, (key, rate) in enumerate(zip(frame["key"], frame["params_learning_rate"], strict=True)):
         steps = np.linspace(0, 3.2e6, 201)[1:]
-        turn = lowest * (rate / 1e-4) ** order * 0.9 if order else lowest
-        turn = float(np.clip(turn, 3e5, 2.6e6))
-        bowl = 8 + 20 * np.exp(-steps / 2e5) + np.where(steps > turn, (steps - turn) / 1e6, 0.0) * (i < rise * n)
+        turn = lowest * (rate / 1e-4) ** order
+        turn = float(np.clip(turn, 1e5, 2.6e6))
+        bowl = 8 + 20 * np.exp(-steps / 5e4) + np.where(steps > turn, (steps - turn) / 2e5, 0.0) * (i < rise * n)
         bowl += np.where(steps < turn, (turn - steps) / 1e6, 0.0)
         loss = bowl if i < train * n else np.linspace(9, 1, 200)
         rows.append(
@@ -789,8 +790,8 @@ scenario(
 scenario(
     "optimum_step",
     reproduced=lambda c: _long(c, rise=1.0, n=40, order=0.0, lowest=1e6),
-    contradicted=lambda c: _long(c, rise=1.0, n=40, order=0.0, lowest=3e5),
-    undecided=lambda c: _long(c, rise=1.0, n=40, order=-0.9, lowest=4e5),
+    contradicted=lambda c: _long(c, rise=1.0, n=40, order=0.0, lowest=1.2e5),
+    undecided=lambda c: _long(c, rise=1.0, n=40, order=-0.9, lowest=3e5),
 )
 
 

@@ -36,9 +36,12 @@ class Evidence:
     ----------
     studies : mapping of str to Trials
         By name; see `published` for those that are published.
+    known : dict
+        What several claims need and is costly, by what it was computed from.
     """
 
     studies: Mapping[str, Trials] = field(default_factory=dict)
+    known: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def published(cls) -> Evidence:

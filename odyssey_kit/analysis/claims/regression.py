@@ -23,6 +23,7 @@ __all__ = ["Marginal", "axis", "log_ratio", "marginal", "pieces", "proportion", 
 
 _RESAMPLES = 1000
 _GRID = 121
+_ENOUGH_FOR_CURVES = 100
 # The coordinate that each hyperparameter is smooth in.
 _AXES = {
     "learning_rate": np.log10,
@@ -68,7 +69,9 @@ def _smooth_terms(frame: pd.DataFrame, names: Sequence[str], columns: int = 5) -
     for name in names:
         x = axis(name, frame[f"params_{name}"])
         if np.ptp(x) > 0:
-            terms.append(spline(x, x.min(), x.max(), columns))
+            # A curve takes more trials than a line.
+            curved = len(frame) >= _ENOUGH_FOR_CURVES
+            terms.append(spline(x, x.min(), x.max(), columns) if curved else (x - x.mean())[:, None])
     return np.concatenate(terms, axis=1) if terms else np.empty((len(frame), 0))
 
 

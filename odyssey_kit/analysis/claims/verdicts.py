@@ -191,7 +191,7 @@ def _grouped(claim: Claim, arms: list[Arms]) -> list[list[Arms]]:
 
 def _parts(claim: Claim, arms: list[Arms]) -> list[Part]:
     rule = RULES[claim.quantity]
-    settings = {k: v for k, v in claim.settings.items() if k not in ("at_least", "across_tasks")}
+    settings = {name: value for name, value in claim.settings.items() if name != "enough"}
     try:
         return rule(arms if claim.across_tasks else arms[0], **settings)
     except MissingColumn as error:
@@ -200,7 +200,7 @@ def _parts(claim: Claim, arms: list[Arms]) -> list[Part]:
 
 def _combined(claim: Claim, parts: list[Part]) -> str:
     verdicts = [part.verdict for part in parts]
-    enough = claim.settings.get("at_least")
+    enough = claim.settings.get("enough")
     if enough is None:
         return all_of(verdicts)
     if CONTRADICTED in verdicts:

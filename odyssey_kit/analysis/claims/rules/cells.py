@@ -34,7 +34,7 @@ __all__ = [
 
 
 def difference(
-    arms: Arms, *, variants: Sequence[str], sign: int, baseline: str = "V", above: float = 0.0, **_: Any
+    arms: Arms, *, variants: Sequence[str], sign: int, baseline: str = "V", above: float = 0.0
 ) -> list[Part]:
     """Decide claimed differences: their sign, and that they are larger than `above` where that is said."""
     reference = arms.cell(baseline)

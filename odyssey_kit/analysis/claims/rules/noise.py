@@ -13,7 +13,15 @@ import numpy as np
 from scipy import stats
 
 from odyssey_kit.analysis.claims.evidence import Arms
-from odyssey_kit.analysis.claims.findings import CONTRADICTED, REPRODUCED, UNDECIDED, Part, needed_trials, placed
+from odyssey_kit.analysis.claims.findings import (
+    CONTRADICTED,
+    REPRODUCED,
+    UNDECIDED,
+    MissingColumn,
+    Part,
+    needed_trials,
+    placed,
+)
 from odyssey_kit.analysis.claims.regression import axis, pieces, slopes
 
 __all__ = [
@@ -128,10 +136,10 @@ def _rank_correlation(arms: Arms, x: Any, y: Any, p: float, words: str, *, sign:
     x, y = np.asarray(x, float), np.asarray(y, float)
     kept = np.isfinite(x) & np.isfinite(y)
     n = int(kept.sum())
+    if n < 3 or not np.ptp(x[kept]) or not np.ptp(y[kept]):
+        raise MissingColumn(f"{words}: {n} trials that do not vary")
     found: Any = stats.spearmanr(x[kept], y[kept])
     rho, level = float(found.statistic), float(found.pvalue)
-    if not math.isfinite(rho):
-        rho, level = 0.0, 1.0
     half = stats.norm.ppf(1 - p / 2) * math.sqrt((1 + rho**2 / 2) / max(n - 3, 1))
     low, high = (float(np.tanh(np.arctanh(np.clip(rho, -0.9999, 0.9999)) + s * half)) for s in (-1, 1))
     verdict = UNDECIDED if level >= p else REPRODUCED if rho * sign > 0 else CONTRADICTED

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import special, stats
 
 from odyssey_kit.analysis.claims.evidence import Arms
 from odyssey_kit.analysis.claims.findings import (
@@ -245,44 +246,49 @@ def _half_distance(trials: pd.DataFrame, parameter: str, limits: tuple[float, fl
 
 
 def sharp_ceiling(arms: Arms, *, decades: float) -> list[Part]:
-    """Decide by the 10 to 90 % width of a logistic regression of divergence on the log₁₀ learning rate."""
-    import warnings
+    """Decide by the 10 to 90 % width of a logistic regression of divergence on the log₁₀ learning rate.
 
-    import statsmodels.api as sm
-
+    The interval is that of the likelihood ratio, which exists where the two are separated, too.
+    """
     frame = arms.frame
     x, y = axis("learning_rate", frame["params_learning_rate"]), frame["diverged"].to_numpy(float)
     if not 0 < y.sum() < len(y):
         raise MissingColumn("no trial diverged, or all did: the ceiling is not inside the range")
-    span = 2 * math.log(9)
-    gap = float(x[y == 1].min() - x[y == 0].max())
-    if gap >= 0:  # perfectly separated: the fit has no finite slope, and the width is at most the gap
-        width, low, high, slope_low = gap, 0.0, gap, math.inf
-    else:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            fit = sm.Logit(y, sm.add_constant(x)).fit(disp=0)
-        slope, (slope_low, slope_high) = float(fit.params[1]), map(float, fit.conf_int(arms.error)[1])
-        width, low = span / abs(slope), span / slope_high if slope_high > 0 else math.inf
-        high = span / slope_low if slope_low > 0 else math.inf
-        if slope_high < 0:
-            return [_ceiling(arms, CONTRADICTED, -width, -math.inf, 0.0, len(x), "")]
-    verdict = UNDECIDED if slope_low <= 0 else placed(low, high, inside=(-math.inf, decades))
-    needed = needed_trials(len(x), width, low, high, decades) if verdict == UNDECIDED else ""
-    return [_ceiling(arms, verdict, width, low, high, len(x), needed)]
+    # Widths from a hundredth of a decade on, and the same falling ones: divergence at low rates.
+    widths = np.geomspace(0.01, 100, 161)
+    slopes = np.concatenate([2 * math.log(9) / widths, -2 * math.log(9) / widths])
+    likelihood = np.array([_profile(x - x.mean(), y, slope) for slope in slopes])
+    best = int(likelihood.argmax())
+    inside = slopes[likelihood >= likelihood[best] - stats.chi2.ppf(1 - arms.error, 1) / 2]
+    width = 2 * math.log(9) / abs(slopes[best])
+    rising, falling = inside[inside > 0], inside[inside < 0]
+    low = 2 * math.log(9) / rising.max() if len(rising) else math.inf
+    high = 2 * math.log(9) / rising.min() if len(rising) and not len(falling) else math.inf
+    low = 0.0 if len(rising) and rising.max() == slopes[0] else low
+    verdict = placed(low, high, inside=(-math.inf, decades)) if len(rising) else CONTRADICTED
+    return [
+        arms.part(
+            label="width in which divergence goes from 10 to 90 %",
+            verdict=verdict,
+            estimate=width,
+            low=low,
+            high=high,
+            unit="decades",
+            n=f"{len(x)} trials, {int(y.sum())} of them diverged",
+            needed=needed_trials(len(x), width, low, high, decades) if verdict == UNDECIDED else "",
+        )
+    ]
 
 
-def _ceiling(arms: Arms, verdict: str, width: float, low: float, high: float, n: int, needed: str) -> Part:
-    return arms.part(
-        label="width in which divergence goes from 10 to 90 %",
-        verdict=verdict,
-        estimate=width,
-        low=low,
-        high=high,
-        unit="decades",
-        n=f"{n} trials",
-        needed=needed,
-    )
+def _profile(x: np.ndarray, y: np.ndarray, slope: float) -> float:
+    """Return the largest log-likelihood of a logistic curve of a given slope: its place is found by bisection."""
+    low, high = -abs(slope) * (np.ptp(x) + 10), abs(slope) * (np.ptp(x) + 10)
+    for _ in range(80):
+        middle = (low + high) / 2
+        # The sum of probabilities grows with the constant, and is that of the cases at the maximum.
+        low, high = (middle, high) if special.expit(middle + slope * x).sum() < y.sum() else (low, middle)
+    z = (low + high) / 2 + slope * x
+    return float(np.sum(y * special.log_expit(z) + (1 - y) * special.log_expit(-z)))
 
 
 def momentum_exponent(arms: Arms, *, printed: float, reasoned: float) -> list[Part]:

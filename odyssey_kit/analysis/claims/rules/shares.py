@@ -197,7 +197,7 @@ def setting_without_effect(arms: Arms, *, parameter: str, values: Sequence[str],
         raise MissingColumn(f"{parameter} has one value in these trials: it was not drawn")
     if f"params_{parameter}" not in trials:
         raise MissingColumn(f"{parameter} was not drawn with the other hyperparameters")
-    found = estimate_shares(trials, arms.space, target="test_metric", name=arms.studies[0].name)
+    found = estimate_shares(trials, arms.space, target="test_metric")
     first = _share(arms, found, {(parameter,): 1.0}, f"share of the {_named([parameter])}", (-math.inf, share))
     cells = [arms.cell("V", trials[setting.eq(value)], str(value)) for value in values]
     second = equivalence_part(arms, contrast(arms, *cells), f"{values[0]} − {values[1]}")
