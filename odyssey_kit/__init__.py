@@ -39,6 +39,7 @@ _PUBLIC = {
     "run_study": "search",
     "FunctionalANOVA": "analysis",
     "Trials": "analysis",
+    "Evidence": "analysis",
     "check_claims": "analysis",
     "compare": "analysis",
     "fanova": "analysis",
@@ -55,6 +56,8 @@ _PUBLIC = {
     "divergence_survival": "analysis",
     "replay_rules": "analysis",
     "load_published": "analysis",
+    "published_errata": "analysis",
+    "retest_published": "analysis",
     "load_trials": "analysis",
     "select_top": "analysis",
     "DataError": "errors",
@@ -99,6 +102,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from odyssey_kit import charts as charts
     from odyssey_kit import explorers as explorers
+    from odyssey_kit.analysis import Evidence as Evidence
     from odyssey_kit.analysis import FunctionalANOVA as FunctionalANOVA
     from odyssey_kit.analysis import Trials as Trials
     from odyssey_kit.analysis import analyze as analyze
@@ -117,6 +121,8 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis import read_space as read_space
     from odyssey_kit.analysis import read_table as read_table
     from odyssey_kit.analysis import replay_rules as replay_rules
+    from odyssey_kit.analysis import published_errata as published_errata
+    from odyssey_kit.analysis import retest_published as retest_published
     from odyssey_kit.analysis import select_top as select_top
     from odyssey_kit.analysis import trials_from_table as trials_from_table
     from odyssey_kit.data import SequenceDataset as SequenceDataset

@@ -292,7 +292,7 @@ scenario(
 )
 scenario(
     "optimum_by_size",
-    reproduced=lambda c: made.vanilla(c, partial(made.moving, by=0.0), spread=0.03),
+    reproduced=lambda c: made.vanilla(c, partial(made.moving, by=0.0), spread=0.03, n=500),
     contradicted=lambda c: made.vanilla(c, partial(made.moving, by=1.4), spread=0.03),
     undecided=lambda c: made.vanilla(c, partial(made.moving, by=0.4), spread=0.5),
 )

@@ -37,6 +37,7 @@ _PUBLIC = {
     "late_minus_best": "divergence",
     "divergence_survival": "divergence",
     "replay_rules": "replay",
+    "Evidence": "claims",
     "Verdicts": "claims",
     "check_claims": "claims",
     "list_published": "published",
@@ -50,6 +51,7 @@ __all__ = [
     "Analysis",
     "Column",
     "Comparison",
+    "Evidence",
     "FunctionalANOVA",
     "Trials",
     "analyze",
@@ -110,6 +112,7 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis.reading import read_table as read_table
     from odyssey_kit.analysis.replay import replay_rules as replay_rules
     from odyssey_kit.analysis.scaling import learning_rate_scaling as learning_rate_scaling
+    from odyssey_kit.analysis.claims import Evidence as Evidence
     from odyssey_kit.analysis.claims import Verdicts as Verdicts
     from odyssey_kit.analysis.claims import check_claims as check_claims
     from odyssey_kit.analysis.functional_anova import FunctionalANOVA as FunctionalANOVA

@@ -14,6 +14,8 @@ from odyssey_kit.charts.display import enable, picture, resolved
 from odyssey_kit.charts.explorer import trials_explorer
 from odyssey_kit.charts.importance import importance_bars, marginals
 from odyssey_kit.charts.report import report_page
+from odyssey_kit.charts.ledger import claims_answer, claims_ledger, claims_overview, claims_waiting
+from odyssey_kit.charts.published import published_boxes
 from odyssey_kit.charts.sentences import answer, caption, colophon
 from odyssey_kit.charts.trials import learning_rate_basin, variant_boxes
 
@@ -22,6 +24,10 @@ __all__ = [
     "answer",
     "caption",
     "cell_equations",
+    "claims_answer",
+    "claims_ledger",
+    "claims_overview",
+    "claims_waiting",
     "colophon",
     "comparison_chart",
     "enable",
@@ -31,6 +37,7 @@ __all__ = [
     "palette",
     "picture",
     "report_page",
+    "published_boxes",
     "resolved",
     "sentences",
     "training_curves",

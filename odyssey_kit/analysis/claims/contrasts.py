@@ -132,7 +132,7 @@ def equivalence_power(n: int, margin: float, spread: float, alpha: float = 0.05)
     Examples
     --------
     >>> [round(equivalence_power(n, 0.75, 1.0), 2) for n in (20, 40, 60)]
-    [0.5, 0.91, 0.98]
+    [0.51, 0.91, 0.99]
     """
     if n < 2 or not spread:
         return math.nan

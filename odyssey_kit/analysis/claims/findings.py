@@ -133,25 +133,27 @@ def ends(samples: np.ndarray, error: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def needed_trials(n: int, estimate: float, low: float, high: float, border: float) -> str:
-    """Say how many trials would move the interval off a border, if the estimate stays: errors shrink as 1/√n.
+def needed_trials(n: int, estimate: float, low: float, high: float, *borders: float) -> str:
+    """Say how many trials would move the interval off the borders it holds, if the estimate stays.
+
+    Errors shrink as one over the root of the number.
 
     Examples
     --------
     >>> needed_trials(200, 0.03, -0.01, 0.07, 0.0)
     'about 360 trials instead of 200, if the estimate stays'
     """
-    half = (high - estimate) if border > estimate else (estimate - low)
-    distance = abs(estimate - border)
-    if not (math.isfinite(half) and math.isfinite(distance)) or distance == 0:
-        return "no number of trials that can be named: the estimate lies on the border"
-    wanted = n * (half / distance) ** 2
+    wanted = 0.0
+    for border in (border for border in borders if low <= border <= high):
+        half = high - estimate if border > estimate else estimate - low
+        distance = abs(estimate - border)
+        wanted = max(wanted, n * (half / distance) ** 2 if distance else math.inf)
+    if not math.isfinite(wanted) or wanted > 1e6:
+        return "more than a million trials: the estimate lies on the border"
     if wanted <= n:
-        return ""
-    if wanted > 1e6:
-        return "more than a million trials, if the estimate stays: it lies on the border"
-    digits = -math.floor(math.log10(wanted)) + 1
-    return f"about {math.ceil(wanted / 10**-digits) * 10**-digits:,} trials instead of {n:,}, if the estimate stays"
+        return "more trials"
+    step = 10 ** (math.floor(math.log10(wanted)) - 1)
+    return f"about {math.ceil(wanted / step) * step:,} trials instead of {n:,}, if the estimate stays"
 
 
 def significant(low: float, high: float) -> int:

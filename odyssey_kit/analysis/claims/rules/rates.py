@@ -181,8 +181,7 @@ def optimum_by_size(arms: Arms, *, small: Sequence[float], large: Sequence[float
     low, high = ends(samples[0] - samples[1], arms.error)
     edge = max(curve.at_the_edge() for curve in curves)
     verdict = UNDECIDED if edge > 0.25 else placed(low, high, inside=(-decades, decades))
-    border = math.copysign(decades, points[0] - points[1])
-    needed = needed_trials(len(trials), points[0] - points[1], low, high, border)
+    needed = needed_trials(len(trials), points[0] - points[1], low, high, -decades, decades)
     return [
         arms.part(
             label=f"best log₁₀ rate, {small[0]} to {small[1]} − {large[0]} to {large[1]} blocks",

@@ -61,7 +61,6 @@ def _share(
     error = arms.error if error is None else error
     value, low, high = found.combination(weights, error, constant=constant)
     verdict = UNDECIDED if found.void else placed(low, high, inside=inside)
-    border = min((end for end in inside if math.isfinite(end)), key=lambda end: abs(end - value))
     return arms.part(
         label=label,
         verdict=verdict,
@@ -71,16 +70,16 @@ def _share(
         error=error,
         unit="% of the variance",
         n=f"{found.n} trials, out-of-bag R² {found.r2:.2f}",
-        needed=_needed(found, value, low, high, border) if verdict == UNDECIDED else "",
+        needed=_needed(found, value, low, high, inside) if verdict == UNDECIDED else "",
         details={"oob_r2": found.r2},
     )
 
 
-def _needed(found: ShareEstimates, value: float, low: float, high: float, border: float) -> str:
+def _needed(found: ShareEstimates, value: float, low: float, high: float, borders: Sequence[float]) -> str:
     if found.void:
         bound = conventions().selection["out_of_bag_r2"]
         return f"a forest with an out-of-bag R² of {bound:g} at least; this one has {found.r2:.2f}"
-    return needed_trials(found.n, value, low, high, border)
+    return needed_trials(found.n, value, low, high, *borders)
 
 
 def share_above(arms: Arms, *, parameters: str, threshold: float) -> list[Part]:

@@ -204,13 +204,13 @@ def slow_not_overtrained(arms: Arms, *, share: float) -> list[Part]:
     low, high = proportion(int(falls.sum()), len(falls), arms.error)
     first = arms.part(
         label="trainings that improve after a third of their steps",
-        verdict=placed(low, high, inside=(share, 1 + 1e-9)),
+        verdict=(verdict := placed(low, high, inside=(share, 1 + 1e-9))),
         estimate=100 * float(falls.mean()),
         low=100 * low,
         high=100 * high,
         unit="% of the trainings",
         n=f"{len(falls)} trainings",
-        needed=needed_trials(len(falls), float(falls.mean()), low, high, share),
+        needed=needed_trials(len(falls), float(falls.mean()), low, high, share) if verdict == UNDECIDED else "",
     )
     train = thirds.sort_values("epoch").groupby("key")["train_loss"].last()
     usual = float(rows["train_loss"].median())
