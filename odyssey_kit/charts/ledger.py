@@ -196,9 +196,9 @@ def _claim(item: ClaimVerdict) -> str:
         f'<p class="told">{_escape(item.sentence)}</p>',
         _estimates(item),
         _notes(item),
-        _block("The paper’s own numbers", _paper(item)),
         _block("What would change this", _change(item)),
         _block("The rule, written before the trials were run", _rule(item)),
+        _block("The paper’s own numbers", _paper(item)),
     ]
     word = item.verdict if item.own or not item.parts else f"{item.verdict} (direction)"
     return (
@@ -236,7 +236,7 @@ def _domain(parts: Sequence[Part], extra: Iterable[float] = ()) -> tuple[float, 
 def _estimate(part: Part, domain: tuple[float, float]) -> str:
     title = conventions().tasks[part.task].title if part.task in conventions().tasks else part.task
     where = f"{title}, stand-in" if not part.own else title
-    value = f"{number_words(part.estimate)} {part.unit}".strip()
+    value = f"{number_words(part.estimate, signed='−' in part.label)} {part.unit}".strip()
     inside = "; ".join(filter(None, (interval_words(part), part.n)))
     track = _track(_CLASSES[part.verdict], part.estimate, part.low, part.high, domain, part.details.get("margin"))
     return _line(f"{part.label} · {where}" if where else part.label, track, f"{VERDICTS[part.verdict]} {value}", inside)
@@ -288,10 +288,11 @@ def _paper(item: ClaimVerdict) -> str:
         for row in group.to_dict("records"):
             title = conventions().tasks[row["task"]].title if row["task"] else ""
             low, high = row["low"], row["high"]
-            small = "" if math.isnan(low) else f"95 % interval {number_words(low)} to {number_words(high)}"
+            ends = (number_words(low, digits=2), number_words(high, digits=2))
+            small = "" if math.isnan(low) else f"95 % interval {ends[0]} to {ends[1]}"
             track = _track("published", row["value"], low, high, domain)
             label = " · ".join(filter(None, (str(row["what"]), title)))
-            rows += _line(label, track, f"{number_words(row['value'])} {unit}", small)
+            rows += _line(label, track, f"{number_words(row['value'], signed='−' in row['what'])} {unit}", small)
     return f'<div class="estimates">{rows}</div><p class="aside">{_escape(source)}.</p>{slips}'
 
 

@@ -51,6 +51,8 @@ class Evidence:
 
     def arms(self, claim: Claim) -> list[Arms]:
         """Return what there is for a claim: one entry a task, the papers' own data first."""
+        if not any(name in self.studies for name in claim.studies):
+            return []  # what is pooled with a study decides nothing without it
         wanted = [name for name in (*claim.studies, *claim.pooled_with) if name in self.studies]
         tasks: dict[str, list[Trials]] = {}
         for name in wanted:
@@ -104,7 +106,6 @@ class Arms:
     studies: tuple[Trials, ...]
     error: float
     evidence: Evidence = field(repr=False, default_factory=Evidence)
-    _weights: dict[Any, np.ndarray] = field(default_factory=dict, repr=False)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -142,11 +143,22 @@ class Arms:
         return found
 
     def cell(self, variant: str, rows: pd.DataFrame | None = None, label: str = "") -> Cell:
-        """Return a variant's trials for selection and resampling, or those of its rows that are given."""
-        found = self.trials(variant) if rows is None else rows
-        if found.empty:
+        """Return a variant's trials for selection and resampling, or those of its rows that are given.
+
+        The cell of a whole variant is the same for every claim, with its resamples.
+        """
+        if rows is not None:
+            return self._cell(variant, rows, label)
+        key = ("cell", *(study.name for study in self.studies), self.task.name, variant)
+        known = self.evidence.known
+        if key not in known:
+            known[key] = self._cell(variant, self.trials(variant), "")
+        return known[key]
+
+    def _cell(self, variant: str, rows: pd.DataFrame, label: str) -> Cell:
+        if rows.empty:
             raise MissingColumn(f"no trials of {variant} {label} on {self.task.title}".replace("  ", " "))
-        order = found.sort_values(["valid_metric", "index"], kind="stable")
+        order = rows.sort_values(["valid_metric", "index"], kind="stable")
         return Cell(name=variant, frame=order, weights=lambda: self._resampled(order, f"{variant} {label}"))
 
     def _resampled(self, rows: pd.DataFrame, label: str) -> np.ndarray:
@@ -163,11 +175,9 @@ class Arms:
         return weights
 
     def _counts(self, block: str, n: int, resamples: int) -> np.ndarray:
-        if (block, n) not in self._weights:
-            seed = int.from_bytes(hashlib.sha256(block.encode()).digest()[:8], "big")
-            rng = np.random.default_rng(seed)
-            self._weights[block, n] = rng.multinomial(n, np.full(n, 1 / n), resamples).astype(np.float32)
-        return self._weights[block, n]
+        seed = int.from_bytes(hashlib.sha256(block.encode()).digest()[:8], "big")
+        rng = np.random.default_rng(seed)
+        return rng.multinomial(n, np.full(n, 1 / n), resamples).astype(np.float32)
 
     def setting(self, name: str, rows: pd.DataFrame | None = None) -> pd.Series:
         """Return a setting of the trials: a searched one, or one that stands in their specification."""

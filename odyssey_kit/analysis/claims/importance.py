@@ -5,6 +5,7 @@ May import `evidence`, `findings` and `analysis.functional_anova`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -111,7 +112,10 @@ def estimate_shares(frame: pd.DataFrame, space: SearchSpace, *, target: str) -> 
     """
     values = frame[target].astype(float)
     kept = np.isfinite(values)
-    model = FunctionalANOVA(space=space, target=target).fit(frame[kept], values[kept].to_numpy())
+    with warnings.catch_warnings():
+        # A forest that predicts too little is void here, which is said with the verdict.
+        warnings.filterwarnings("ignore", message="out-of-bag R2", category=UserWarning)
+        model = FunctionalANOVA(space=space, target=target).fit(frame[kept], values[kept].to_numpy())
     if model.no_intervals_:
         raise MissingColumn(f"shares without intervals: {model.no_intervals_}")
     found = model._effects(None).shares

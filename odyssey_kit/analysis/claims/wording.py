@@ -15,8 +15,8 @@ from odyssey_kit.analysis.claims.prices import Price
 __all__ = ["hours_words", "interval_words", "number_words", "part_words", "price_words", "sentence"]
 
 
-def number_words(value: float, *, signed: bool = False) -> str:
-    """Return a number with three significant digits, a true minus sign, and thousands set apart.
+def number_words(value: float, *, signed: bool = False, digits: int = 3) -> str:
+    """Return a number with so many significant digits, a true minus sign, and thousands set apart.
 
     Examples
     --------
@@ -28,12 +28,11 @@ def number_words(value: float, *, signed: bool = False) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     if value and abs(value) >= 1000:
-        digits = 2 - math.floor(math.log10(abs(value)))
-        text = f"{round(value, digits):,.0f}"
+        text = f"{round(value, digits - 1 - math.floor(math.log10(abs(value)))):,.0f}"
     elif value and abs(value) < 1e-4:
-        text = f"{value:.2e}"
+        text = f"{value:.{digits - 1}e}"
     else:
-        text = f"{value:.3g}"
+        text = f"{value:.{digits}g}"
     plus = "+" if signed and value > 0 else ""
     return plus + text.replace("-", "−")
 
@@ -99,12 +98,15 @@ def sentence(
         return f"Undecided: no trials yet; {price_words(price)}." if price else "Undecided: no trials yet."
     deciding = [part for part in parts if part.own == own]
     leading = [part for part in deciding if part.verdict == verdict] or deciding
-    told = part_words(leading[0]) + (f", and {len(leading) - 1} more" if len(leading) > 1 else "")
+    more = f", and {len(leading) - 1} more" if len(leading) > 1 else ""
+    told = part_words(leading[0]) + more
     word = {REPRODUCED: "Reproduced", CONTRADICTED: "Contradicted", UNDECIDED: "Undecided"}[verdict]
     titles = " and ".join(dict.fromkeys(_title(part.task) for part in deciding if part.task))
     where = f" on {titles}" if titles else ""
     direction = "" if own else ", a stand-in, so this is of the direction"
     needed = f". What would decide it: {leading[0].needed}" if verdict == UNDECIDED and leading[0].needed else ""
+    if verdict == UNDECIDED and math.isnan(leading[0].estimate):
+        return f"{word}{where}{direction}: {leading[0].needed}."
     return f"{word}{where}{direction}: {told}{needed}."
 
 

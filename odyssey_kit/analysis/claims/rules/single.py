@@ -59,7 +59,7 @@ def absolute_level(arms: Arms, *, within: float, published: Mapping[str, float])
             verdict=verdict,
             estimate=value,
             unit=arms.task.unit,
-            n=f"{len(arms.frame)} trials of {arms.frame['variant'].nunique()} variants, best: {best['variant']}",
+            n=f"{len(arms.frame):,} trials of {arms.frame['variant'].nunique()} variants, best: {best['variant']}",
             needed=f"{_PAPER_DRAWS} draws of each variant; the smallest number is {draws}"
             if verdict == UNDECIDED and not note
             else "",
