@@ -353,10 +353,9 @@ scenario(
 
 def _apart(claim: Claim, decades: float, spread: float) -> Evidence:
     frames = []
-    for i in range(6):
+    for i, name in enumerate(claim.settings["conditions"]):
         law = partial(made.valley, at=-4.5 + decades * i / 5)
-        frame = made.table(["LSTM"], task="mnist", n=100, law=law, spread=spread, seed=i)
-        frames.append(frame.assign(condition=f"condition {i}", index=frame["index"] + 100 * i))
+        frames.append(made.table([name], task="mnist", n=100, law=law, spread=spread))
     return made.evidence(claim, pd.concat(frames, ignore_index=True))
 
 
@@ -454,35 +453,27 @@ scenario(
 )
 
 
-def _conditions(
-    claim: Claim, column: str, effects: Mapping[Any, float], *, spread: float, cells: Any = ("LSTM",), **fixed: Any
-) -> Evidence:
-    task = "mnist" if "digits" in claim.roles else "archiscribe-lines"
-    frames = []
-    for i, (value, effect) in enumerate(effects.items()):
-        chosen = {name: effect + (cells[name] if isinstance(cells, Mapping) else 0.0) for name in cells}
-        frame = made.table(chosen, task=task, n=200, law=made.flat, spread=spread, seed=i)
-        frames.append(frame.assign(**{column: value, **fixed}, index=frame["index"] + 200 * i))
-    return made.evidence(claim, pd.concat(frames, ignore_index=True))
+def _cells(claim: Claim, effects: Mapping[str, float], *, spread: float, n: int = 200) -> Evidence:
+    return made.evidence(claim, made.table(effects, task=made.first_task(claim), n=n, law=made.flat, spread=spread))
 
 
-scenario(
-    "condition_equivalence",
-    reproduced=lambda c: _conditions(c, "loss", {"logistic": 0.0, "softmax": 0.0}, spread=0.03),
-    contradicted=lambda c: _conditions(c, "loss", {"logistic": 1.0, "softmax": 0.0}, spread=0.1),
-    undecided=lambda c: _conditions(c, "loss", {"logistic": 0.1, "softmax": 0.0}, spread=0.5),
-)
+def _outputs(claim: Claim, logistic: float, spread: float) -> Evidence:
+    return _cells(claim, {"LSTM+logistic": logistic, "LSTM+softmax": 0.0}, spread=spread)
+
+
 scenario(
     "condition_difference",
-    reproduced=lambda c: _conditions(c, "loss", {"logistic": 20.0, "softmax": 0.0}, spread=0.1),
-    contradicted=lambda c: _conditions(c, "loss", {"logistic": 1.0, "softmax": 0.0}, spread=0.1),
-    undecided=lambda c: _conditions(c, "loss", {"logistic": 8.0, "softmax": 0.0}, spread=3.0),
+    reproduced=lambda c: _outputs(c, 20.0, 0.1),
+    contradicted=lambda c: _outputs(c, 1.0, 0.1),
+    undecided=lambda c: _outputs(c, 6.5, 3.0),
 )
 
 
-def _types(claim: Claim, best: float, spread: float) -> Evidence:
-    cells = {"NPLSTM": best, "LSTM": 0.0, "LINLSTM": 1.0, "RELULSTM": 1.0, "RELU2LSTM": 1.0, "RELUTANHLSTM": 1.0}
-    return _conditions(claim, "loss", {"logistic": 0.0, "softmax": 0.0}, spread=spread, cells=cells)
+def _types(claim: Claim, best: float, spread: float, other: float = 1.0) -> Evidence:
+    others = dict.fromkeys(("LINLSTM", "RELULSTM", "RELU2LSTM", "RELUTANHLSTM"), other)
+    effects = {"NPLSTM": best, "LSTM": 0.0, **others}
+    both = {name + output: effect for output in ("+softmax", "+logistic") for name, effect in effects.items()}
+    return _cells(claim, both, spread=spread)
 
 
 scenario(
@@ -494,19 +485,18 @@ scenario(
 
 
 def _tied(claim: Claim) -> Evidence:
-    """NPLSTM and LSTM with the very same numbers: each is the best in half of the resamples."""
+    """Return NPLSTM and LSTM with the very same numbers: which is the best is a toss of a coin in each resample."""
     one = _types(claim, 0.0, 0.3).studies[claim.studies[0]].frame
-    same = one["variant"].eq("NPLSTM").to_numpy(), one["variant"].eq("LSTM").to_numpy()
-    for name in ("valid_metric", "test_metric"):
-        one.loc[same[0], name] = one.loc[same[1], name].to_numpy()
+    for output in ("+softmax", "+logistic"):
+        same = [one["variant"].eq(name + output).to_numpy() for name in ("NPLSTM", "LSTM")]
+        for name in ("valid_metric", "test_metric"):
+            one.loc[same[0], name] = one.loc[same[1], name].to_numpy()
     return made.evidence(claim, one)
 
 
 def _targets(claim: Claim, best: float, spread: float) -> Evidence:
-    settings = claim.settings
-    effects = {settings["best"]: best, **dict.fromkeys(settings["others"], 0.0)}
-    both = settings["where"] == "bidirectional"
-    return _conditions(claim, "target", effects, spread=spread, bidirectional=both)
+    effects = {**dict.fromkeys(claim.settings["best"], best), **dict.fromkeys(claim.settings["others"], 0.0)}
+    return _cells(claim, effects, spread=spread)
 
 
 scenario(
@@ -518,20 +508,14 @@ scenario(
 
 
 def _directions(claim: Claim, effect: float, spread: float) -> Evidence:
-    def make(**options: Any) -> pd.DataFrame:
-        one = made.table(["LSTM"], law=made.flat, spread=spread, n=600, **options)
-        two = made.table({"LSTM": effect}, law=made.flat, spread=spread, n=600, seed=1, **options)
-        both = pd.concat([one.assign(bidirectional=False), two.assign(bidirectional=True)], ignore_index=True)
-        return both.assign(index=range(len(both)))
-
-    return made.on_each(claim, make)
+    return _cells(claim, {"BIDI+ctc": effect, "LSTM1+ctc": 0.0}, spread=spread, n=600)
 
 
 scenario(
     "better_at_every_size",
     reproduced=lambda c: _directions(c, -1.0, 0.1),
     contradicted=lambda c: _directions(c, 1.0, 0.1),
-    undecided=lambda c: _directions(c, -0.1, 0.5),
+    undecided=lambda c: _directions(c, -0.3, 0.9),
 )
 
 
@@ -560,18 +544,17 @@ scenario(
 
 
 def _slow(claim: Claim, factor: float, rests: bool) -> Evidence:
-    frames = _conditions(claim, "loss", {"logistic": 0.0, "softmax": 0.0}, spread=0.1).studies[claim.studies[0]].frame
+    first = made.table(["LSTM+logistic", "LSTM+softmax"], task=made.first_task(claim), n=30, law=made.flat)
     rows = []
-    for trial in frames.groupby("loss").head(30).itertuples():
-        pace = factor if trial.loss == "logistic" else 1.0
+    for trial in first.itertuples():
+        slow = trial.variant == "LSTM+logistic"
         steps = np.arange(1, 201) * 1000.0
-        fall = np.exp(-steps / (30_000 * pace))
-        if rests and trial.loss == "logistic":
+        fall = np.exp(-steps / (30_000 * (factor if slow else 1.0)))
+        if rests and slow:
             fall = np.repeat([0.95, 0.7, 0.35, 0.05], 50) + 1e-4 * np.sin(np.arange(200))
-        values = 100 * fall * np.exp(0.01 * (trial.index - 100) / 100)
+        values = 100 * fall * np.exp(0.01 * (trial.index - 15) / 15)
         rows.append(pd.DataFrame({"key": trial.key, "epoch": range(1, 201), "updates": steps, "valid_metric": values}))
-    first = frames.groupby("loss").head(30)
-    return made.evidence(claim, first.assign(index=range(len(first))), curves=pd.concat(rows, ignore_index=True))
+    return made.evidence(claim, first, curves=pd.concat(rows, ignore_index=True))
 
 
 scenario(
@@ -583,10 +566,10 @@ scenario(
 
 
 def _mass(claim: Claim, ratio: float, noise: float) -> Evidence:
-    frame = _conditions(claim, "target", {"end": 0.0, "center": 0.0, "ctc": 0.0, "clstm": 0.0}, spread=0.1)
-    frame = frame.studies[claim.studies[0]].frame
+    cells = [*claim.settings["ctc"], *claim.settings["fixed"]]
+    frame = made.table(cells, task="mnist", law=made.flat)
     rng = np.random.default_rng(0)
-    level = np.where(frame["target"].isin(["end", "center"]), 1.0, ratio)
+    level = np.where(frame["variant"].isin(claim.settings["fixed"]), 1.0, ratio)
     return made.evidence(claim, frame.assign(target_mass=level * np.exp(noise * rng.standard_normal(len(frame)))))
 
 
@@ -795,16 +778,11 @@ scenario(
 )
 
 
-def _both(claim: Claim, effect: float, best: float, spread: float) -> Evidence:
-    cells = {"NPLSTM": best, "LSTM": 0.0, **dict.fromkeys(("LINLSTM", "RELULSTM", "RELU2LSTM", "RELUTANHLSTM"), effect)}
-    return _conditions(claim, "loss", {"logistic": 0.0, "softmax": 0.0}, spread=spread, cells=cells)
-
-
 scenario(
     "conjunction",
-    reproduced=lambda c: _both(c, 2.0, -0.5, 0.1),
-    contradicted=lambda c: _both(c, 2.0, 0.5, 0.1),
-    undecided=lambda c: _both(c, 0.32, -0.5, 0.5),
+    reproduced=lambda c: _types(c, -0.5, 0.1, other=2.0),
+    contradicted=lambda c: _types(c, 0.5, 0.1, other=2.0),
+    undecided=lambda c: _types(c, -0.5, 0.5, other=0.32),
 )
 
 

@@ -265,15 +265,17 @@ def published_answer(tests: pd.DataFrame) -> Sentence:
 
     known = tests.dropna(subset=["d"])
     odd = known[known["agrees"].eq(False)]
+    paintings = {True: "significant", False: "as not significant"}
     listed = "; ".join(
-        f"{row['variant']} on {frames.task_words(row['task'])} is painted "
-        f"{'significant' if row['painted_significant'] else 'as not significant'}, with p × 8 = {row['p_bonferroni']:.2g}"
+        f"{row['variant']} on {frames.task_words(row['task'])} is painted {paintings[row['painted_significant']]}, "
+        f"with p × 8 = {row['p_bonferroni']:.2g}"
         for row in odd.to_dict("records")
     )
     return Sentence(
-        f"Of {len(tests)} boxes {len(known)} can be tested again, and {len(known) - len(odd)} of them come out as they are "
-        f"painted. {'Not so: ' + listed + '. ' if listed else ''}With {N_BEST} trials a side and the paper's correction a "
-        f"difference is found in four cases of five if it is {detectable_effect(N_BEST):.3g} standard deviations or more."
+        f"Of {len(tests)} boxes {len(known)} can be tested again, and {len(known) - len(odd)} of them come out as they "
+        f"are painted. {f'Not so: {listed}. ' if listed else ''}With {N_BEST} trials a side and the paper's correction "
+        f"a difference is found in four cases of five if it is {detectable_effect(N_BEST):.3g} standard deviations or "
+        "more."
     )
 
 

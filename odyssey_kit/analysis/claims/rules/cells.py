@@ -34,12 +34,25 @@ __all__ = [
 
 
 def difference(
-    arms: Arms, *, variants: Sequence[str], sign: int, baseline: str = "V", above: float = 0.0
+    arms: Arms,
+    *,
+    variants: Sequence[str],
+    sign: int,
+    baseline: str = "V",
+    above: float = 0.0,
+    outputs: Sequence[str] = ("",),
 ) -> list[Part]:
-    """Decide claimed differences: their sign, and that they are larger than `above` where that is said."""
-    reference = arms.cell(baseline)
-    found = [contrast(arms, arms.cell(name), reference) for name in variants]
-    return [difference_part(arms, one, f"{one.first.name} − {baseline}", sign, above) for one in found]
+    """Decide claimed differences: their sign, and that they are larger than `above` where that is said.
+
+    With `outputs` each variant is compared with the baseline that has the same ending.
+    """
+    found = _against(arms, variants, baseline, outputs)
+    return [difference_part(arms, one, f"{one.first.name} − {one.second.name}", sign, above) for one in found]
+
+
+def _against(arms: Arms, variants: Sequence[str], baseline: str, outputs: Sequence[str]) -> list[Contrast]:
+    references = {ending: arms.cell(baseline + ending) for ending in outputs}
+    return [contrast(arms, arms.cell(name + ending), references[ending]) for ending in outputs for name in variants]
 
 
 def difference_part(arms: Arms, one: Contrast, label: str, sign: int, above: float = 0.0) -> Part:
@@ -58,11 +71,12 @@ def difference_part(arms: Arms, one: Contrast, label: str, sign: int, above: flo
     return _contrast_part(arms, one, label, verdict, needed)
 
 
-def equivalence(arms: Arms, *, variants: Sequence[str], baseline: str = "V") -> list[Part]:
+def equivalence(
+    arms: Arms, *, variants: Sequence[str], baseline: str = "V", outputs: Sequence[str] = ("",)
+) -> list[Part]:
     """Decide claims of no difference: by equivalence within the margin, never by a failure to reject."""
-    reference = arms.cell(baseline)
-    found = [contrast(arms, arms.cell(name), reference) for name in variants]
-    return [equivalence_part(arms, one, f"{one.first.name} − {baseline}") for one in found]
+    found = _against(arms, variants, baseline, outputs)
+    return [equivalence_part(arms, one, f"{one.first.name} − {one.second.name}") for one in found]
 
 
 def equivalence_part(arms: Arms, one: Contrast, label: str) -> Part:

@@ -14,15 +14,15 @@ import numpy as np
 import pandas as pd
 
 from odyssey_kit.analysis.claims.contrasts import Contrast, contrast
-from odyssey_kit.analysis.claims.evidence import Arms, Cell
+from odyssey_kit.analysis.claims.evidence import Arms
 from odyssey_kit.analysis.claims.findings import CONTRADICTED, REPRODUCED, UNDECIDED, MissingColumn, Part, ends, placed
+from odyssey_kit.analysis.claims.ledger import conventions
 from odyssey_kit.analysis.claims.rules.cells import difference_part, equivalence_part
 
 __all__ = [
     "best_condition",
     "better_at_every_size",
     "condition_difference",
-    "condition_equivalence",
     "no_effect_on_best",
     "probability_of_best",
     "setting_hurts",
@@ -31,27 +31,9 @@ __all__ = [
 ]
 
 
-def _condition(
-    arms: Arms, parameter: str, value: Any, variant: str | None = None, rows: pd.DataFrame | None = None
-) -> Cell:
-    """Return the trials with a value of a setting, of one variant or of all."""
-    rows = arms.frame if rows is None else rows
-    rows = rows if variant is None else rows[rows["variant"].eq(variant)]
-    found = rows[arms.setting(parameter, rows).eq(value)] if len(rows) else rows
-    return arms.cell(variant or str(value), found, f"{parameter} {value}")
-
-
-def condition_equivalence(arms: Arms, *, parameter: str, conditions: Sequence[str], variant: str) -> list[Part]:
-    """Decide that two values of a setting do equally well."""
-    first, second = (_condition(arms, parameter, value, variant) for value in conditions)
-    return [equivalence_part(arms, contrast(arms, first, second), f"{conditions[0]} − {conditions[1]}")]
-
-
-def condition_difference(
-    arms: Arms, *, parameter: str, worse: str, better: str, variant: str, ratio: float
-) -> list[Part]:
-    """Decide that one value of a setting is worse, and by a factor."""
-    first, second = (_condition(arms, parameter, value, variant) for value in (worse, better))
+def condition_difference(arms: Arms, *, worse: str, better: str, ratio: float) -> list[Part]:
+    """Decide that one cell is worse than another, and by a factor."""
+    first, second = arms.cell(worse), arms.cell(better)
     parts = [difference_part(arms, contrast(arms, first, second), f"{worse} − {better}", 1)]
     samples = first.top_means / second.top_means
     low, high = ends(samples, arms.error)
@@ -74,68 +56,64 @@ def condition_difference(
 
 def setting_hurts(arms: Arms, *, parameter: str, off: Any, on: Any) -> list[Part]:
     """Decide that a setting makes vanilla worse."""
-    first, second = (_condition(arms, parameter, value, "V") for value in (on, off))
+    trials = arms.trials("V")
+    setting = arms.setting(parameter, trials)
+    first, second = (arms.cell("V", trials[setting.eq(value)], f"with {parameter} {value}") for value in (on, off))
     return [difference_part(arms, contrast(arms, first, second), f"{parameter} {on:g} − {parameter} {off:g}", 1)]
 
 
 def probability_of_best(
-    arms: Arms,
-    *,
-    variant: str,
-    parameter: str,
-    conditions: Sequence[str],
-    reproduced_at: float,
-    contradicted_at: float,
+    arms: Arms, *, variant: str, outputs: Sequence[str], reproduced_at: float, contradicted_at: float
 ) -> list[Part]:
-    """Decide by how many resamples have a type as the best of all, for each value of a setting."""
+    """Decide by how many resamples have a type as the best of all, for each output."""
     parts = []
-    for value in conditions:
-        rows = arms.frame[arms.setting(parameter).eq(value)]
-        cells = [_condition(arms, parameter, value, name) for name in sorted(rows["variant"].unique())]
-        if variant not in [cell.name for cell in cells] or len(cells) < 2:
-            raise MissingColumn(f"no trials of {variant} and of another type with {parameter} = {value}")
+    for ending in outputs:
+        names = sorted(name for name in arms.frame["variant"].unique() if name.endswith(ending))
+        if variant + ending not in names or len(names) < 2:
+            raise MissingColumn(f"no trials of {variant + ending} and of another type with that output")
+        cells = [arms.cell(name) for name in names]
         means = np.stack([cell.top_means for cell in cells])
-        place = [cell.name for cell in cells].index(variant)
-        share = float(np.mean(means.argmin(axis=0) == place))
-        few = min(cell.k for cell in cells) < 10
+        share = float(np.mean(means.argmin(axis=0) == names.index(variant + ending)))
+        few = min(cell.k for cell in cells) < int(conventions().selection["minimum_top"])
         verdict = REPRODUCED if share >= reproduced_at else CONTRADICTED if share <= contradicted_at else UNDECIDED
         verdict = UNDECIDED if few else verdict
+        asked = f"{100 * reproduced_at:g} % of the resamples or more, or {100 * contradicted_at:g} % or less"
         parts.append(
             arms.part(
-                label=f"resamples in which {variant} is the best, {value}",
+                label=f"resamples in which {variant + ending} is the best",
                 verdict=verdict,
                 estimate=100 * share,
                 unit="% of the resamples",
                 n=f"{len(cells)} types, best {min(cell.k for cell in cells)} of {min(map(len, cells))} trials at least",
-                needed=""
-                if verdict != UNDECIDED
-                else f"{100 * reproduced_at:g} % or more, or {100 * contradicted_at:g} % or less",
+                needed="" if verdict != UNDECIDED else asked,
             )
         )
     return parts
 
 
-def best_condition(arms: Arms, *, parameter: str, best: str, others: Sequence[str], where: str) -> list[Part]:
-    """Decide that one target is better than each of the others, among cells of one or of two directions."""
-    both = arms.setting("bidirectional").astype(bool)
-    rows = arms.frame[both if where == "bidirectional" else ~both]
-    first = _condition(arms, parameter, best, rows=rows)
-    found = [contrast(arms, first, _condition(arms, parameter, value, rows=rows)) for value in others]
-    return [difference_part(arms, one, f"{best} − {value}", -1) for one, value in zip(found, others, strict=True)]
+def best_condition(arms: Arms, *, best: Sequence[str], others: Sequence[str]) -> list[Part]:
+    """Decide that each of some cells is better than each of the others."""
+    pairs = [(first, second) for first in best for second in others]
+    found = [contrast(arms, arms.cell(first), arms.cell(second)) for first, second in pairs]
+    return [difference_part(arms, one, f"{a} − {b}", -1) for one, (a, b) in zip(found, pairs, strict=True)]
 
 
-def better_at_every_size(arms: Arms, *, parameter: str, better: Any, bins: Sequence[float]) -> list[Part]:
-    """Decide that a value of a setting is better within every bin of network sizes."""
+def better_at_every_size(arms: Arms, *, pairs: Sequence[Sequence[str]], bins: Sequence[float]) -> list[Part]:
+    """Decide that the first cell of each pair is better than the second, within every bin of network sizes."""
+    there = set(arms.frame["variant"])
+    known = [pair for pair in pairs if set(pair) <= there]
+    if not known:
+        raise MissingColumn(f"no trials of {' and of '.join(pairs[0])}")
     parts = []
-    setting = arms.setting(parameter)
     for low, high in itertools.pairwise(bins):
         inside = arms.frame["params_hidden_size"].between(low, high, inclusive="left" if high < bins[-1] else "both")
-        good, other = (arms.frame[inside & keep] for keep in (setting.eq(better), setting.ne(better)))
-        words = f"{low:g} to {high:g} blocks"
-        cells = [arms.cell(name, rows, words) for name, rows in (("with", good), ("without", other))]
-        one = contrast(arms, *cells)
-        one = Contrast(first=one.first, second=one.second, error=arms.error / (len(bins) - 1), margin=one.margin)
-        parts.append(difference_part(arms, one, f"two directions − one, {words}", -1))
+        for first, second in known:
+            words = f"{low:g} to {high:g} blocks"
+            rows = [arms.frame[inside & arms.frame["variant"].eq(name)] for name in (first, second)]
+            one = contrast(arms, arms.cell(first, rows[0], words), arms.cell(second, rows[1], words))
+            error = arms.error / (len(bins) - 1) / len(known)
+            one = Contrast(first=one.first, second=one.second, error=error, margin=one.margin)
+            parts.append(difference_part(arms, one, f"{first} − {second}, {words}", -1))
     return parts
 
 
@@ -155,18 +133,16 @@ def no_effect_on_best(arms: Arms, *, parameter: str, bins: Sequence[float]) -> l
 
 
 def slow_start(
-    arms: Arms, *, parameter: str, slow: str, fast: str, level: float, ratio: float, plateaus: int, share: float
+    arms: Arms, *, slow: str, fast: str, level: float, ratio: float, plateaus: int, share: float
 ) -> list[Part]:
-    """Decide by the steps until the error falls below a level, and by plateaus of the slow condition's curves."""
+    """Decide by the steps until the error falls below a level, and by plateaus of the slow cell's curves."""
     steps, rests = {}, {}
     for value in (slow, fast):
-        chosen = _condition(arms, parameter, value).frame
+        chosen = arms.cell(value).frame
         keys = set(chosen["key"][: max(10, len(chosen) // 10)])
-        curves = arms.curves[arms.curves["key"].isin(keys)]
-        steps[value] = np.array([_reached(curve, level) for _, curve in curves.groupby("key")])
-        rests[value] = np.array(
-            [_plateaus(curve["valid_metric"].to_numpy(float)) for _, curve in curves.groupby("key")]
-        )
+        curves = [curve for _, curve in arms.curves[arms.curves["key"].isin(keys)].groupby("key")]
+        steps[value] = np.array([_reached(curve, level) for curve in curves])
+        rests[value] = np.array([_plateaus(curve["valid_metric"].to_numpy(float)) for curve in curves])
     medians = {value: float(np.median(found)) for value, found in steps.items()}
     rng = np.random.default_rng(0)
     samples = [np.median(rng.choice(steps[v], (4000, len(steps[v]))), axis=1) for v in (slow, fast)]
@@ -183,7 +159,7 @@ def slow_start(
         needed="" if low >= ratio or high < ratio else f"an interval on one side of {ratio:g}",
     )
     second = arms.part(
-        label=f"curves of the {slow} output with {plateaus} plateaus or more",
+        label=f"curves of {slow} with {plateaus} plateaus or more",
         verdict=REPRODUCED if many > share else UNDECIDED,
         estimate=100 * many,
         unit="% of the curves",
@@ -217,31 +193,30 @@ def _plateaus(values: np.ndarray, windows: int = 20) -> int:
     return int(np.sum(resting[1:] & ~resting[:-1]) + resting[0])
 
 
-def target_mass(arms: Arms, *, column: str, p: float) -> list[Part]:
-    """Decide by the mean mass of targets that are not blank, CTC over fixed positions, for each kind of CTC."""
+def target_mass(arms: Arms, *, column: str, ctc: Sequence[str], fixed: Sequence[str]) -> list[Part]:
+    """Decide by the mean mass of targets that are not blank, each cell with CTC over those with fixed positions."""
     if column not in arms.frame:
         raise MissingColumn(f"the trials do not record {column}")
-    kinds = arms.setting("target").astype(str)
-    fixed = arms.frame.loc[kinds.isin(["center", "end"]), column].to_numpy(float)
-    parts = []
-    for kind in sorted(name for name in kinds.unique() if name not in ("center", "end")):
-        values = arms.frame.loc[kinds.eq(kind), column].to_numpy(float)
-        rng = np.random.default_rng(0)
-        means = [rng.choice(group, (4000, len(group))).mean(axis=1) for group in (values, fixed)]
+    there = set(arms.frame["variant"])
+    base = arms.frame.loc[arms.frame["variant"].isin(fixed), column].to_numpy(float)
+    if not there & set(ctc) or not len(base):
+        raise MissingColumn("trials with CTC and trials with fixed positions are needed")
+    parts, rng = [], np.random.default_rng(0)
+    for name in (name for name in ctc if name in there):
+        values = arms.trials(name)[column].to_numpy(float)
+        means = [rng.choice(group, (4000, len(group))).mean(axis=1) for group in (values, base)]
         low, high = ends(means[0] / means[1], arms.error)
         verdict = placed(low, high, inside=(1.0, math.inf))
         parts.append(
             arms.part(
-                label=f"mass of targets that are not blank, {kind} / fixed",
+                label=f"mass of targets that are not blank, {name} / fixed",
                 verdict=verdict,
-                estimate=float(values.mean() / fixed.mean()),
+                estimate=float(values.mean() / base.mean()),
                 low=low,
                 high=high,
                 unit="times",
-                n=f"{len(values)} and {len(fixed)} trials",
+                n=f"{len(values)} and {len(base)} trials",
                 needed="" if verdict != UNDECIDED else "an interval on one side of 1",
             )
         )
-    if not parts:
-        raise MissingColumn("no trials with CTC")
     return parts

@@ -334,13 +334,13 @@ def _parabola_loss(v: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndar
     return np.where(coefficients[:, 2] > 0, loss, np.inf)
 
 
-def optima_apart(arms: Arms, *, parameter: str, ratio: float) -> list[Part]:
+def optima_apart(arms: Arms, *, conditions: Sequence[str], ratio: float) -> list[Part]:
     """Decide by the largest over the smallest best learning rate of several conditions."""
-    conditions = arms.setting(parameter)
     curves: dict[str, Marginal] = {}
-    for seed, name in enumerate(sorted(conditions.unique())):
-        rows = arms.frame[conditions.eq(name) & ~arms.frame["diverged"]]
-        curves[str(name)] = marginal(rows, "learning_rate", columns=6, seed=seed)
+    there = set(arms.frame["variant"])
+    for seed, name in enumerate(name for name in conditions if name in there):
+        rows = arms.trials(name)
+        curves[name] = marginal(rows[~rows["diverged"]], "learning_rate", columns=6, seed=seed)
     if len(curves) < 2:
         raise MissingColumn("one condition only; two are needed to compare their optima")
     points = np.array([curve.minimum()[0] for curve in curves.values()])
