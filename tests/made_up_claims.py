@@ -124,11 +124,8 @@ def cells_of(claim: Claim) -> tuple[str, list[str]]:
 def contrasts(claim: Claim, *, effect: float, spread: float, law: Law = valley, n: int = 200) -> Evidence:
     baseline, variants = cells_of(claim)
     endings = claim.settings.get("outputs", [""])
-    cells = {
-        name + ending: value
-        for ending in endings
-        for name, value in {baseline: 0.0, **dict.fromkeys(variants, effect)}.items()
-    }
+    effects = {baseline: 0.0, **dict.fromkeys(variants, effect)}
+    cells = {name + ending: value for ending in endings for name, value in effects.items()}
     if "enough" in claim.settings:
         return on_each(claim, table, cells=cells, spread=spread, law=law, n=n)
     return evidence(claim, table(cells, task=first_task(claim), spread=spread, law=law, n=n))

@@ -515,7 +515,7 @@ scenario(
     "better_at_every_size",
     reproduced=lambda c: _directions(c, -1.0, 0.1),
     contradicted=lambda c: _directions(c, 1.0, 0.1),
-    undecided=lambda c: _directions(c, -0.3, 0.9),
+    undecided=lambda c: _directions(c, -0.45, 1.2),
 )
 
 
