@@ -26,9 +26,9 @@ def test_every_claim_is_listed_and_the_filters_narrow_the_list(visit):
     shown = page.evaluate(SHOWN)
     assert shown and all(name.startswith("B") for name in shown)
     assert page.inner_text(".showing").startswith(f"{len(shown)} of 67 claims: Breuel (2015), divergence")
-    page.fill("input[type=search]", "zebra")
+    page.fill(".odyssey-ledger input[type=search]", "zebra")
     assert page.evaluate(SHOWN) == [] and page.is_visible(".none")
-    page.press("input[type=search]", "Escape")
+    page.press(".odyssey-ledger input[type=search]", "Escape")
     assert len(page.evaluate(SHOWN)) == 67 and not page.is_visible(".none")
 
 

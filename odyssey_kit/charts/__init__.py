@@ -15,6 +15,14 @@ from odyssey_kit.charts.explorer import trials_explorer
 from odyssey_kit.charts.importance import importance_bars, marginals
 from odyssey_kit.charts.report import report_page
 from odyssey_kit.charts.ledger import claims_answer, claims_ledger, claims_overview, claims_waiting
+from odyssey_kit.charts.ledger import (
+    claims_answer,
+    claims_ledger,
+    claims_overview,
+    claims_prices,
+    claims_waiting,
+    papers_slips,
+)
 from odyssey_kit.charts.published import published_boxes
 from odyssey_kit.charts.sentences import answer, caption, colophon
 from odyssey_kit.charts.trials import learning_rate_basin, variant_boxes
@@ -27,6 +35,7 @@ __all__ = [
     "claims_answer",
     "claims_ledger",
     "claims_overview",
+    "claims_prices",
     "claims_waiting",
     "colophon",
     "comparison_chart",
@@ -35,6 +44,7 @@ __all__ = [
     "learning_rate_basin",
     "marginals",
     "palette",
+    "papers_slips",
     "picture",
     "report_page",
     "published_boxes",

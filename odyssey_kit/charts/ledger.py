@@ -19,9 +19,18 @@ from odyssey_kit.analysis.claims import VERDICTS, ClaimVerdict, Verdicts, conven
 from odyssey_kit.analysis.claims.findings import CONTRADICTED, NOT_TESTABLE, REPRODUCED, UNDECIDED, Part
 from odyssey_kit.analysis.claims.paper import paper_numbers, paper_slips
 from odyssey_kit.analysis.claims.wording import hours_words, interval_words, number_words
+from odyssey_kit.analysis.published import published_errata
 from odyssey_kit.charts.sentences import Sentence
 
-__all__ = ["ClaimsPage", "claims_answer", "claims_ledger", "claims_overview", "claims_waiting"]
+__all__ = [
+    "ClaimsPage",
+    "claims_answer",
+    "claims_ledger",
+    "claims_overview",
+    "claims_prices",
+    "claims_waiting",
+    "papers_slips",
+]
 
 _PAPERS = {"odyssey": "The Odyssey (Greff et al. 2017)", "breuel": "Breuel (2015)"}
 _CLASSES = {
@@ -138,19 +147,46 @@ def claims_waiting(verdicts: Verdicts) -> pd.DataFrame:
     for item in verdicts:
         if item.price is not None:
             waiting.setdefault(item.price.study, []).append(item)
-    rows = [
-        {
-            "study": name,
-            "claims": len(items),
-            "trials": items[0].price.trials,  # type: ignore[union-attr]
-            "cost": hours_words(items[0].price.hours),  # type: ignore[union-attr]
-            "basis": items[0].price.basis,  # type: ignore[union-attr]
-            "waiting": ", ".join(item.claim.id for item in items),
-        }
-        for name, items in waiting.items()
-    ]
+    rows = []
+    for name, items in waiting.items():
+        cost = items[0].price
+        assert cost is not None
+        names = ", ".join(item.claim.id for item in items)
+        rows.append((name, len(items), cost.trials, hours_words(cost.hours), cost.basis, names))
     table = pd.DataFrame(rows, columns=["study", "claims", "trials", "cost", "basis", "waiting"])
     return table.sort_values("claims", ascending=False, kind="stable").set_index("study")
+
+
+def claims_prices(verdicts: Verdicts) -> ClaimsPage:
+    """Return what undecided claims wait for as a table: study, claims, trials, processor hours and their basis."""
+    table = claims_waiting(verdicts).reset_index()
+    shown = pd.DataFrame(
+        {
+            "study": table["study"],
+            "claims": [f"{row.claims}: {row.waiting}" for row in table.itertuples()],
+            "trials": [f"{trials:,}" for trials in table["trials"]],
+            "processor hours": [cost.replace(" processor hours", "") for cost in table["cost"]],
+            "the hours are from": table["basis"],
+        }
+    )
+    with pd.option_context("display.max_colwidth", None):
+        return ClaimsPage(shown.to_html(index=False, border=0), shown.to_string(index=False))
+
+
+def papers_slips() -> ClaimsPage:
+    """Return where the papers slip, a list each, with links to the claims that a slip bears on."""
+    body, text = "", []
+    for paper, rows in published_errata().groupby("paper", sort=False):
+        lines = ""
+        for row in rows.to_dict("records"):
+            bears = row["bears_on"]
+            link = f' Bears on <a href="#{bears}">{bears}</a>.' if bears else ""
+            lines += (
+                f"<li>{_escape(row['where'])}: {_escape(row['says'])}. <em>But</em> {_escape(row['but'])}.{link}</li>"
+            )
+            text.append(f"{row['where']}: {row['says']}. But {row['but']}.")
+        body += f"<p><strong>{_escape(_PAPERS[str(paper)])}</strong></p><ul>{lines}</ul>"
+    return ClaimsPage(body, "\n".join(text))
 
 
 # ---- the list ---------------------------------------------------------------------------------
