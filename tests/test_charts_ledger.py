@@ -90,6 +90,13 @@ def test_the_answer_counts_and_names_the_study_that_most_wait_for(with_trials) -
     assert waiting["claims"].sum() == nothing.counts()["undecided"].sum()
 
 
+def test_the_first_page_answers_as_soon_as_a_claim_is_decided(with_trials) -> None:
+    trials = ok.load_trials("first-light")
+    before = ok.check_claims(evidence=Evidence())
+    assert str(ok.charts.book_answer(before, trials)).startswith("This book cannot say yet")
+    assert str(ok.charts.book_answer(with_trials, trials)).startswith("Of 4 claims 3 are reproduced")
+
+
 def test_published_boxes_say_their_finding() -> None:
     chart = ok.charts.published_boxes(ok.retest_published())
     assert "NFG on JSB Chorales" in chart.to_dict()["description"]

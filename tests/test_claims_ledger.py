@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,14 @@ def test_without_trials_a_claim_is_undecided_with_a_price_or_not_testable_with_w
             assert item.verdict == "not testable here" and "missing" in item.sentence
 
 
+def test_an_undecided_claim_asks_first_for_what_can_be_pooled_with_its_trials() -> None:
+    claim = claims()["O4"]
+    table = made.table({"V": 0.0, "CIFG": 0.03}, law=made.flat, spread=0.3)
+    found = ok.check_claims("O4", evidence=made.evidence(claim, table))["O4"]
+    assert found.price is not None and found.price.study == "odyssey-jsb-paired"
+    assert found.price.basis == "the middle half of the trials of odyssey-jsb", "its seconds are measured by now"
+
+
 def test_a_stand_in_decides_only_the_direction_and_never_overrules() -> None:
     claim = claims()["O2"]
     cells = {"V": 0.0, "NFG": 2.0}
@@ -144,6 +153,30 @@ def test_a_published_study_fills_in_by_itself(tmp_path: Path, monkeypatch: pytes
     assert found["O32"].verdict == "reproduced", "the made-up seconds grow with size"
     row = found.to_frame().set_index("id").loc["O32"]
     assert used in row["studies"] and row["estimate"] > 0.9
+
+
+def test_all_claims_are_checked_from_a_cold_start_when_the_whole_column_is_published(tmp_path: Path) -> None:
+    """Every named study of the chorales, made up: no rule stumbles over a published table, and the command is quick."""
+    named = {
+        "odyssey-jsb": made_up.ODYSSEY,
+        "odyssey-jsb-raw": ("V",),
+        "odyssey-jsb-wide": ("V", "CIFG", "NFG", "NOAF"),
+        "odyssey-jsb-paired": made_up.ODYSSEY,
+        "odyssey-jsb-unpublished": ("NIG+NOG", "NOG+NP", "CIFG+NIAF", "CIFG+NOAF"),
+    }
+    for seed, (name, variants) in enumerate(named.items()):
+        made_up.write(tmp_path / name, n_per_cell=200, variants=variants, n_diverged=0, seed=seed)
+    environment = {**os.environ, "ODYSSEY_RESULTS": str(tmp_path)}
+    # The bound is generous: a machine that does other work, too. benchmarks/RESULTS.md has the time.
+    command = [sys.executable, "-W", "error::UserWarning", "-m", "odyssey_kit.cli", "claims", "--json"]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert run.returncode == 0, run.stderr
+    rows = {row["id"]: row for row in json.loads(run.stdout)}
+    music = [name for name, claim in claims().items() if claim.studies[0] == "odyssey-jsb"]
+    for name in music:
+        assert "odyssey-jsb " in rows[name]["studies"], name
+        assert rows[name]["verdict"] != "undecided" or rows[name]["needed"] or rows[name]["price_study"], name
+    assert rows["O2"]["verdict"] == rows["O3"]["verdict"] == "reproduced"
 
 
 def test_an_unknown_claim_is_named() -> None:

@@ -16,6 +16,7 @@ from odyssey_kit.charts.importance import importance_bars, marginals
 from odyssey_kit.charts.report import report_page
 from odyssey_kit.charts.ledger import claims_answer, claims_ledger, claims_overview, claims_waiting
 from odyssey_kit.charts.ledger import (
+    book_answer,
     claims_answer,
     claims_ledger,
     claims_overview,
@@ -30,6 +31,7 @@ from odyssey_kit.charts.trials import learning_rate_basin, variant_boxes
 __all__ = [
     "CellEquations",
     "answer",
+    "book_answer",
     "caption",
     "cell_equations",
     "claims_answer",

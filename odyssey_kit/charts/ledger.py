@@ -20,10 +20,11 @@ from odyssey_kit.analysis.claims.findings import CONTRADICTED, NOT_TESTABLE, REP
 from odyssey_kit.analysis.claims.paper import paper_numbers, paper_slips
 from odyssey_kit.analysis.claims.wording import hours_words, interval_words, number_words
 from odyssey_kit.analysis.published import published_errata
-from odyssey_kit.charts.sentences import Sentence
+from odyssey_kit.charts.sentences import Sentence, so_far_answer
 
 __all__ = [
     "ClaimsPage",
+    "book_answer",
     "claims_answer",
     "claims_ledger",
     "claims_overview",
@@ -131,6 +132,20 @@ def claims_answer(verdicts: Verdicts) -> Sentence:
             f"{row['trials']:,} trials, {row['cost']}."
         )
     return Sentence(f"Of {len(verdicts)} claims {first}: {rest}.{next_one}")
+
+
+def book_answer(verdicts: Verdicts, trials: Any) -> Sentence:
+    """Say what the book's first page can answer: how many claims are decided, or that none is yet.
+
+    Parameters
+    ----------
+    verdicts : Verdicts
+        All claims.
+    trials : Trials
+        What the book has until a claim is decided.
+    """
+    decided = verdicts.to_frame()["verdict"].isin([REPRODUCED, CONTRADICTED])
+    return claims_answer(verdicts) if decided.any() else so_far_answer(trials)
 
 
 def _are(number: int) -> str:

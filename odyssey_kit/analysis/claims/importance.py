@@ -17,6 +17,7 @@ from odyssey_kit.analysis.claims.findings import MissingColumn
 from odyssey_kit.analysis.claims.ledger import conventions
 from odyssey_kit.analysis.functional_anova import FunctionalANOVA
 from odyssey_kit.analysis.intervals import Shares
+from odyssey_kit.errors import UsageError
 from odyssey_kit.space import SearchSpace
 
 __all__ = ["ShareEstimates", "estimate_shares", "shares_of"]
@@ -115,7 +116,10 @@ def estimate_shares(frame: pd.DataFrame, space: SearchSpace, *, target: str) -> 
     with warnings.catch_warnings():
         # A forest that predicts too little is void here, which is said with the verdict.
         warnings.filterwarnings("ignore", message="out-of-bag R2", category=UserWarning)
-        model = FunctionalANOVA(space=space, target=target).fit(frame[kept], values[kept].to_numpy())
+        try:
+            model = FunctionalANOVA(space=space, target=target).fit(frame[kept], values[kept].to_numpy())
+        except UsageError as error:  # trials that do not vary, or too few of them
+            raise MissingColumn(f"no shares: {error}") from error
     if model.no_intervals_:
         raise MissingColumn(f"shares without intervals: {model.no_intervals_}")
     found = model._effects(None).shares

@@ -43,8 +43,13 @@ class Price:
 
 
 def price(claim: Claim, evidence: Evidence) -> Price | None:
-    """Return the first of a claim's studies that is not published in full, or None if all are."""
-    wanted = [conventions().studies[name] for name in (*claim.studies, *claim.pooled_with)]
+    """Return the first of a claim's studies that is not published in full, or None if all are.
+
+    Where a study is published and could not decide, what can be pooled with it comes first.
+    """
+    tried = any(name in evidence.studies for name in claim.studies)
+    order = (*claim.pooled_with, *claim.studies) if tried else (*claim.studies, *claim.pooled_with)
+    wanted = [conventions().studies[name] for name in order]
     open_ones = [study for study in wanted if _left(study, evidence) > 0]
     if not open_ones:
         return None
