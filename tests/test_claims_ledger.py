@@ -70,7 +70,7 @@ def test_a_study_that_is_named_has_the_trials_that_the_ledger_prices() -> None:
     named = {name: study for name, study in search.STUDIES.items() if name in priced}
     assert named, "no study of the ledger is defined"
     for name, study in named.items():
-        assert len(study.plan()) == priced[name].trials, name
+        assert len(study.plan()) == priced[name].trials and priced[name].defined, name
 
 
 def test_without_trials_a_claim_is_undecided_with_a_price_or_not_testable_with_what_is_missing() -> None:

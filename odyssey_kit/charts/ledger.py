@@ -362,7 +362,8 @@ def _change(item: ClaimVerdict) -> str:
     cost = item.price
     others = f" Others: {', '.join(cost.alternatives)}." if cost.alternatives else ""
     return told + (
-        f"<p>Price: the study <code>{_escape(cost.study)}</code> ({_escape(cost.what)}), {cost.trials:,} trials, "
+        f"<p>Price: the study <code>{_escape(cost.study)}</code>{'' if cost.defined else ', not defined yet'} "
+        f"({_escape(cost.what)}), {cost.trials:,} trials, "
         f"{_escape(hours_words(cost.hours))} ({_escape(cost.basis)}).{_escape(others)}</p>"
     )
 

@@ -109,7 +109,10 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPrice:
-    """What a study would cost: trials, and seconds of one core a trial from and to, with their basis."""
+    """What a study would cost: trials, and seconds of one core a trial from and to, with their basis.
+
+    One that is not `defined` has no plan yet and cannot be run by its name.
+    """
 
     name: str
     trials: int
@@ -117,6 +120,7 @@ class StudyPrice:
     basis: str
     what: str
     task: str = ""
+    defined: bool = True
 
     @property
     def hours(self) -> tuple[float, float]:

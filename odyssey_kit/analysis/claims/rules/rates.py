@@ -109,51 +109,50 @@ def optimum_by_task(every: Sequence[Arms], *, pairs: int) -> list[Part]:
 def sweet_spot(arms: Arms, *, tolerance: float, ratio: float) -> list[Part]:
     """Decide by epochs and metric in the upper half of the basin, against its lower half."""
     trials = arms.trials("V")
-    curve = marginal(trials, "learning_rate")
-    low_end, high_end = curve.basin_ends(tolerance)
+    low_end, high_end = marginal(trials, "learning_rate").basin_ends(tolerance)
     rate = axis("learning_rate", trials["params_learning_rate"])
-    halves = [trials[(rate >= a) & (rate <= b)] for a, b in _halves(low_end, high_end)]
-    if min(map(len, halves)) < 5:
-        raise MissingColumn(f"{min(map(len, halves))} trials in one half of the basin, 5 are needed")
+    lower, upper = (trials[(rate >= a) & (rate <= b)] for a, b in _halves(low_end, high_end))
+    if min(len(lower), len(upper)) < 5:
+        raise MissingColumn(f"{min(len(lower), len(upper))} trials in one half of the basin, 5 are needed")
+    n = f"{len(lower)} and {len(upper)} trials in the halves of a basin of {high_end - low_end:.1f} decades"
+    return [_faster(arms, lower["epochs"], upper["epochs"], ratio, n), _as_good(arms, lower, upper, n)]
+
+
+def _faster(arms: Arms, lower: pd.Series, upper: pd.Series, ratio: float, n: str) -> Part:
     rng = np.random.default_rng(0)
-    means = {name: [_resampled_means(half[name], rng) for half in halves] for name in ("epochs", "test_metric")}
-    estimate = float(halves[1]["epochs"].mean() / halves[0]["epochs"].mean())
-    low, high = ends(means["epochs"][1] / means["epochs"][0], arms.error)
-    n = f"{len(halves[0])} and {len(halves[1])} trials in the halves of a basin of {high_end - low_end:.1f} decades"
-    faster = REPRODUCED if high < ratio else CONTRADICTED if low > 1 else UNDECIDED
-    margin = arms.margin(arms.cell("V"))
-    difference = means["test_metric"][1] - means["test_metric"][0]
-    inside, outside = ends(difference, 0.1), ends(difference, arms.error)
-    as_good = (
-        REPRODUCED if -margin < inside[0] and inside[1] < margin else CONTRADICTED if outside[0] > margin else UNDECIDED
+    low, high = ends(_resampled_means(upper, rng) / _resampled_means(lower, rng), arms.error)
+    verdict = REPRODUCED if high < ratio else CONTRADICTED if low > 1 else UNDECIDED
+    return arms.part(
+        label="epochs, upper / lower half of the basin",
+        verdict=verdict,
+        estimate=float(upper.mean() / lower.mean()),
+        low=low,
+        high=high,
+        unit="times",
+        n=n,
+        needed="" if verdict != UNDECIDED else f"a ratio below {ratio:g} by its upper bound",
     )
-    if outside[1] < 0:
-        as_good = REPRODUCED  # better and faster
-    return [
-        arms.part(
-            label="epochs, upper / lower half of the basin",
-            verdict=faster,
-            estimate=estimate,
-            low=low,
-            high=high,
-            unit="times",
-            n=n,
-            needed="" if faster != UNDECIDED else f"a ratio below {ratio:g} by its upper bound",
-        ),
-        arms.part(
-            label="metric, upper − lower half of the basin",
-            verdict=as_good,
-            estimate=float(halves[1]["test_metric"].mean() - halves[0]["test_metric"].mean()),
-            low=outside[0],
-            high=outside[1],
-            unit=arms.task.unit,
-            n=n,
-            needed=""
-            if as_good != UNDECIDED
-            else f"a 90 % interval within ±{margin:.2g}; it is {inside[0]:.2g} to {inside[1]:.2g}",
-            details={"margin": margin},
-        ),
-    ]
+
+
+def _as_good(arms: Arms, lower: pd.DataFrame, upper: pd.DataFrame, n: str) -> Part:
+    """Decide that the upper half is no worse: equivalent within the margin at .05, or better."""
+    rng, margin = np.random.default_rng(1), arms.margin(arms.cell("V"))
+    difference = _resampled_means(upper["test_metric"], rng) - _resampled_means(lower["test_metric"], rng)
+    inside, outside = ends(difference, 0.1), ends(difference, arms.error)
+    good = (-margin < inside[0] and inside[1] < margin) or outside[1] < 0
+    verdict = REPRODUCED if good else CONTRADICTED if outside[0] > margin else UNDECIDED
+    needed = f"a 90 % interval within ±{margin:.2g}; it is {inside[0]:.2g} to {inside[1]:.2g}"
+    return arms.part(
+        label="metric, upper − lower half of the basin",
+        verdict=verdict,
+        estimate=float(upper["test_metric"].mean() - lower["test_metric"].mean()),
+        low=outside[0],
+        high=outside[1],
+        unit=arms.task.unit,
+        n=n,
+        needed=needed if verdict == UNDECIDED else "",
+        details={"margin": margin},
+    )
 
 
 def _halves(low: float, high: float) -> list[tuple[float, float]]:

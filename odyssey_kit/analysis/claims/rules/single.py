@@ -139,27 +139,10 @@ def _repeated(arms: Arms) -> list[np.ndarray]:
 
 def smooth_dependence(arms: Arms, *, r2: float, noise: float) -> list[Part]:
     """Decide by how well a smooth model predicts unseen settings, and by the spread of seeds beside its range."""
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-    from sklearn.model_selection import KFold, cross_val_predict
-
-    rows = arms.frame[~arms.frame["diverged"]]
-    # The region that converges: where the error is in the better half of its range on a log scale.
-    y = np.log(rows["test_metric"].clip(lower=1e-9).to_numpy(float))
-    kept = y < (y.min() + y.max()) / 2
-    x = np.column_stack([axis(p, rows[f"params_{p}"]) for p in ("learning_rate", "hidden_size")])[kept]
-    y = y[kept]
-    if len(y) < 40:
-        raise MissingColumn(f"{len(y)} settings converged, too few for a model")
-    x = (x - x.mean(axis=0)) / x.std(axis=0)
-    scales: Any = [1.0, 1.0]
-    kernel = ConstantKernel(1.0) * RBF(scales) + WhiteKernel(0.1)
-    model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
-    guess = np.asarray(cross_val_predict(model, x, y, cv=KFold(5, shuffle=True, random_state=0)), float)
+    y, guess = _smooth_guess(arms)
     picks = np.random.default_rng(0).integers(0, len(y), (2000, len(y)))
     residual, centred = (y - guess) ** 2, (y - y.mean()) ** 2
-    samples = 1 - residual[picks].sum(axis=1) / centred[picks].sum(axis=1)
-    low, high = ends(samples, arms.error)
+    low, high = ends(1 - residual[picks].sum(axis=1) / centred[picks].sum(axis=1), arms.error)
     estimate = float(1 - residual.sum() / centred.sum())
     first = arms.part(
         label="R² on settings that the model did not see",
@@ -187,6 +170,27 @@ def smooth_dependence(arms: Arms, *, r2: float, noise: float) -> list[Part]:
         needed="" if bounds[1] < noise or bounds[0] > noise else "more seeds",
     )
     return [first, second]
+
+
+def _smooth_guess(arms: Arms) -> tuple[np.ndarray, np.ndarray]:
+    """Return log errors where training converges, and what a Gaussian process says of each without having seen it."""
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+    from sklearn.model_selection import KFold, cross_val_predict
+
+    rows = arms.frame[~arms.frame["diverged"]]
+    # The region that converges: where the error is in the better half of its range on a log scale.
+    y = np.log(rows["test_metric"].clip(lower=1e-9).to_numpy(float))
+    kept = y < (y.min() + y.max()) / 2
+    x = np.column_stack([axis(p, rows[f"params_{p}"]) for p in ("learning_rate", "hidden_size")])[kept]
+    if kept.sum() < 40:
+        raise MissingColumn(f"{int(kept.sum())} settings converged, too few for a model")
+    x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-12)
+    scales: Any = [1.0, 1.0]
+    kernel = ConstantKernel(1.0) * RBF(scales) + WhiteKernel(0.1)
+    model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
+    folds = KFold(5, shuffle=True, random_state=0)
+    return y[kept], np.asarray(cross_val_predict(model, x, y[kept], cv=folds), float)
 
 
 def slow_not_overtrained(arms: Arms, *, share: float) -> list[Part]:
