@@ -106,6 +106,22 @@ def test_errors_are_within_their_nominal_level(case: str, agreement: float) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("agreement", [0.0, 0.9])
+@pytest.mark.parametrize(
+    ("name", "variants", "times", "nominal"),
+    [("O6", ("CIFG",), 300, 0.025), ("O11", ("NIG", "NIAF"), 300, 0.05 + 0.0025), ("O16", made.EIGHT, 60, 0.0125)],
+)
+def test_alike_variants_are_rarely_told_apart(
+    name: str, variants: tuple[str, ...], times: int, nominal: float, agreement: float
+) -> None:
+    """Best trials, signs and effect sizes in a world without differences: any decision is wrong."""
+    verdicts = [_verdict(name, _selected(0.0, agreement, seed, variants)) for seed in range(times)]
+    found = sum(verdict in (REPRODUCED, CONTRADICTED) for verdict in verdicts)
+    print(f"{name}, agreement {agreement}: {found} of {times}, nominal {nominal:.4f}")
+    assert _holds(found, times, nominal), f"{found} wrong verdicts of {times}"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("agreement", [0.0, 0.5, 0.9])
 def test_one_of_eight_alike_variants_is_rarely_called_better(agreement: float) -> None:
     """O1 in a world without differences: contradicted in at most 5 % of the tables, over all eight together."""

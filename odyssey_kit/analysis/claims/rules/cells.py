@@ -163,13 +163,17 @@ def _contrast_part(
     )
 
 
-def expected_best(arms: Arms, *, variant: Mapping[str, str], draws: int) -> list[Part]:
-    """Decide that the best single trial of so many draws is better, in expectation."""
+def expected_best(arms: Arms, *, variant: Mapping[str, str], draws: int, widening: float) -> list[Part]:
+    """Decide that the best single trial of so many draws is better, in expectation.
+
+    The bootstrap of an extreme is too sure of itself, so its interval is widened by a fixed factor.
+    """
     first, second = arms.cell(variant[arms.task.role]), arms.cell("V")
     values = [_best_of(cell, draws) for cell in (first, second)]
     resampled = values[0][1] - values[1][1]
     low, high = ends(resampled, arms.error)
     estimate = values[0][0] - values[1][0]
+    low, high = estimate - widening * (estimate - low), estimate + widening * (high - estimate)
     verdict = placed(low, high, inside=(-math.inf, 0.0))
     found = f"a difference of {np.std(resampled) * 2.8:.2g} {arms.task.unit} would be found with 80 % power"
     return [
@@ -205,7 +209,8 @@ def slightly_better(arms: Arms, *, variants: Sequence[str], probability: float) 
         one = contrast(arms, arms.cell(name), reference)
         better = float(np.mean(one.resampled < 0))
         agreed = one.difference < 0 and better >= probability
-        opposed = one.difference > 0 and better <= 1 - probability
+        # Each of the variants may contradict, so that their chances to do so by accident add up.
+        opposed = one.difference > 0 and better <= (1 - probability) / len(variants)
         verdict = REPRODUCED if agreed else CONTRADICTED if opposed else UNDECIDED
         needed = f"{100 * better:.0f} % of the resamples are below 0; {100 * probability:.0f} % are asked for"
         undecided = verdict == UNDECIDED or not one.large_enough
