@@ -118,10 +118,10 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis import learning_rate_scaling as learning_rate_scaling
     from odyssey_kit.analysis import load_published as load_published
     from odyssey_kit.analysis import load_trials as load_trials
+    from odyssey_kit.analysis import published_errata as published_errata
     from odyssey_kit.analysis import read_space as read_space
     from odyssey_kit.analysis import read_table as read_table
     from odyssey_kit.analysis import replay_rules as replay_rules
-    from odyssey_kit.analysis import published_errata as published_errata
     from odyssey_kit.analysis import retest_published as retest_published
     from odyssey_kit.analysis import select_top as select_top
     from odyssey_kit.analysis import trials_from_table as trials_from_table

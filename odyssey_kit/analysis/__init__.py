@@ -54,8 +54,8 @@ __all__ = [
     "Evidence",
     "FunctionalANOVA",
     "Trials",
-    "analyze",
     "Verdicts",
+    "analyze",
     "arrow_schema",
     "check_claims",
     "check_trials",
@@ -69,14 +69,13 @@ __all__ = [
     "guess_space",
     "late_minus_best",
     "learning_rate_scaling",
-    "load_trials",
-    "read_space",
-    "read_table",
-    "replay_rules",
     "list_published",
     "load_published",
     "load_trials",
     "published_errata",
+    "read_space",
+    "read_table",
+    "replay_rules",
     "retest_published",
     "select_top",
     "trials_from_table",
@@ -101,26 +100,24 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis.advice import analyze as analyze
     from odyssey_kit.analysis.basins import find_basins as find_basins
     from odyssey_kit.analysis.best_of import expected_best as expected_best
+    from odyssey_kit.analysis.claims import Evidence as Evidence
+    from odyssey_kit.analysis.claims import Verdicts as Verdicts
+    from odyssey_kit.analysis.claims import check_claims as check_claims
     from odyssey_kit.analysis.divergence import divergence_survival as divergence_survival
     from odyssey_kit.analysis.divergence import late_minus_best as late_minus_best
     from odyssey_kit.analysis.foreign import trials_from_table as trials_from_table
     from odyssey_kit.analysis.functional_anova import FunctionalANOVA as FunctionalANOVA
     from odyssey_kit.analysis.importance import fanova as fanova
     from odyssey_kit.analysis.pairs import compare_pairs as compare_pairs
+    from odyssey_kit.analysis.published import list_published as list_published
+    from odyssey_kit.analysis.published import load_published as load_published
+    from odyssey_kit.analysis.published import published_errata as published_errata
+    from odyssey_kit.analysis.published import retest_published as retest_published
     from odyssey_kit.analysis.reading import guess_space as guess_space
     from odyssey_kit.analysis.reading import read_space as read_space
     from odyssey_kit.analysis.reading import read_table as read_table
     from odyssey_kit.analysis.replay import replay_rules as replay_rules
     from odyssey_kit.analysis.scaling import learning_rate_scaling as learning_rate_scaling
-    from odyssey_kit.analysis.claims import Evidence as Evidence
-    from odyssey_kit.analysis.claims import Verdicts as Verdicts
-    from odyssey_kit.analysis.claims import check_claims as check_claims
-    from odyssey_kit.analysis.functional_anova import FunctionalANOVA as FunctionalANOVA
-    from odyssey_kit.analysis.importance import fanova as fanova
-    from odyssey_kit.analysis.published import list_published as list_published
-    from odyssey_kit.analysis.published import load_published as load_published
-    from odyssey_kit.analysis.published import published_errata as published_errata
-    from odyssey_kit.analysis.published import retest_published as retest_published
     from odyssey_kit.analysis.schema import SCHEMA as SCHEMA
     from odyssey_kit.analysis.schema import Column as Column
     from odyssey_kit.analysis.schema import arrow_schema as arrow_schema

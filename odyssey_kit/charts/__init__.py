@@ -13,8 +13,6 @@ from odyssey_kit.charts.curves import training_curves
 from odyssey_kit.charts.display import enable, picture, resolved
 from odyssey_kit.charts.explorer import trials_explorer
 from odyssey_kit.charts.importance import importance_bars, marginals
-from odyssey_kit.charts.report import report_page
-from odyssey_kit.charts.ledger import claims_answer, claims_ledger, claims_overview, claims_waiting
 from odyssey_kit.charts.ledger import (
     book_answer,
     claims_answer,
@@ -25,6 +23,7 @@ from odyssey_kit.charts.ledger import (
     papers_slips,
 )
 from odyssey_kit.charts.published import published_boxes
+from odyssey_kit.charts.report import report_page
 from odyssey_kit.charts.sentences import answer, caption, colophon
 from odyssey_kit.charts.trials import learning_rate_basin, variant_boxes
 
@@ -48,8 +47,8 @@ __all__ = [
     "palette",
     "papers_slips",
     "picture",
-    "report_page",
     "published_boxes",
+    "report_page",
     "resolved",
     "sentences",
     "training_curves",

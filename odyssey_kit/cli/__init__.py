@@ -11,8 +11,7 @@ from typing import Any
 
 import typer
 
-from odyssey_kit.cli import analysis, data, study
-from odyssey_kit.cli import claims, data, study
+from odyssey_kit.cli import analysis, claims, data, study
 from odyssey_kit.errors import OdysseyError
 
 __all__ = ["app", "main"]

@@ -1,7 +1,7 @@
 """What there is to decide claims with: the published studies, cleaned, and put together for a claim and a task.
 
 Only studies that the ledger names are looked for, so first-light decides nothing. May import
-`analysis.trials`.
+`analysis.trials` and `analysis.selection`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pandas as pd
 
 from odyssey_kit.analysis.claims.findings import MissingColumn, Part
 from odyssey_kit.analysis.claims.ledger import Claim, Task, conventions
+from odyssey_kit.analysis.selection import Arm
 from odyssey_kit.analysis.trials import Trials, _roots, load_trials, n_selected
 from odyssey_kit.errors import UsageError
 from odyssey_kit.space import SearchSpace
@@ -237,9 +238,7 @@ class Cell:
     @cached_property
     def selected(self) -> np.ndarray:
         """Weights in the best tenth of every resample, (resamples, trials); rows sum to k."""
-        weights = self.resampled
-        before = np.cumsum(weights, axis=1) - weights
-        return np.clip(self.k - before, 0, weights)
+        return Arm(values=self.test, order=np.arange(len(self)), n=self.k).weights(self.resampled)
 
     @cached_property
     def top_means(self) -> np.ndarray:
