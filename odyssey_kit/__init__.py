@@ -39,6 +39,8 @@ _PUBLIC = {
     "run_study": "search",
     "FunctionalANOVA": "analysis",
     "Trials": "analysis",
+    "Evidence": "analysis",
+    "check_claims": "analysis",
     "compare": "analysis",
     "fanova": "analysis",
     "analyze": "analysis",
@@ -55,6 +57,9 @@ _PUBLIC = {
     "late_minus_best": "analysis",
     "divergence_survival": "analysis",
     "replay_rules": "analysis",
+    "load_published": "analysis",
+    "published_errata": "analysis",
+    "retest_published": "analysis",
     "load_trials": "analysis",
     "select_top": "analysis",
     "DataError": "errors",
@@ -99,9 +104,11 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from odyssey_kit import charts as charts
     from odyssey_kit import explorers as explorers
+    from odyssey_kit.analysis import Evidence as Evidence
     from odyssey_kit.analysis import FunctionalANOVA as FunctionalANOVA
     from odyssey_kit.analysis import Trials as Trials
     from odyssey_kit.analysis import analyze as analyze
+    from odyssey_kit.analysis import check_claims as check_claims
     from odyssey_kit.analysis import compare as compare
     from odyssey_kit.analysis import compare_pairs as compare_pairs
     from odyssey_kit.analysis import divergence_survival as divergence_survival
@@ -112,11 +119,14 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis import known_surface as known_surface
     from odyssey_kit.analysis import late_minus_best as late_minus_best
     from odyssey_kit.analysis import learning_rate_scaling as learning_rate_scaling
+    from odyssey_kit.analysis import load_published as load_published
     from odyssey_kit.analysis import load_trials as load_trials
     from odyssey_kit.analysis import measured_coverage as measured_coverage
+    from odyssey_kit.analysis import published_errata as published_errata
     from odyssey_kit.analysis import read_space as read_space
     from odyssey_kit.analysis import read_table as read_table
     from odyssey_kit.analysis import replay_rules as replay_rules
+    from odyssey_kit.analysis import retest_published as retest_published
     from odyssey_kit.analysis import select_top as select_top
     from odyssey_kit.analysis import trials_from_table as trials_from_table
     from odyssey_kit.data import SequenceDataset as SequenceDataset

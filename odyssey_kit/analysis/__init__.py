@@ -39,6 +39,13 @@ _PUBLIC = {
     "late_minus_best": "divergence",
     "divergence_survival": "divergence",
     "replay_rules": "replay",
+    "Evidence": "claims",
+    "Verdicts": "claims",
+    "check_claims": "claims",
+    "list_published": "published",
+    "load_published": "published",
+    "published_errata": "published",
+    "retest_published": "published",
 }
 
 __all__ = [
@@ -46,10 +53,13 @@ __all__ = [
     "Analysis",
     "Column",
     "Comparison",
+    "Evidence",
     "FunctionalANOVA",
     "Trials",
+    "Verdicts",
     "analyze",
     "arrow_schema",
+    "check_claims",
     "check_trials",
     "compare",
     "compare_pairs",
@@ -62,11 +72,15 @@ __all__ = [
     "known_surface",
     "late_minus_best",
     "learning_rate_scaling",
+    "list_published",
+    "load_published",
     "load_trials",
     "measured_coverage",
+    "published_errata",
     "read_space",
     "read_table",
     "replay_rules",
+    "retest_published",
     "select_top",
     "trials_from_table",
     "write_table",
@@ -91,12 +105,19 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis.basins import find_basins as find_basins
     from odyssey_kit.analysis.best_of import expected_best as expected_best
     from odyssey_kit.analysis.coverage import measured_coverage as measured_coverage
+    from odyssey_kit.analysis.claims import Evidence as Evidence
+    from odyssey_kit.analysis.claims import Verdicts as Verdicts
+    from odyssey_kit.analysis.claims import check_claims as check_claims
     from odyssey_kit.analysis.divergence import divergence_survival as divergence_survival
     from odyssey_kit.analysis.divergence import late_minus_best as late_minus_best
     from odyssey_kit.analysis.foreign import trials_from_table as trials_from_table
     from odyssey_kit.analysis.functional_anova import FunctionalANOVA as FunctionalANOVA
     from odyssey_kit.analysis.importance import fanova as fanova
     from odyssey_kit.analysis.pairs import compare_pairs as compare_pairs
+    from odyssey_kit.analysis.published import list_published as list_published
+    from odyssey_kit.analysis.published import load_published as load_published
+    from odyssey_kit.analysis.published import published_errata as published_errata
+    from odyssey_kit.analysis.published import retest_published as retest_published
     from odyssey_kit.analysis.reading import guess_space as guess_space
     from odyssey_kit.analysis.reading import read_space as read_space
     from odyssey_kit.analysis.reading import read_table as read_table

@@ -13,6 +13,16 @@ from odyssey_kit.charts.curves import training_curves
 from odyssey_kit.charts.display import enable, picture, resolved
 from odyssey_kit.charts.explorer import trials_explorer
 from odyssey_kit.charts.importance import importance_bars, marginals
+from odyssey_kit.charts.ledger import (
+    book_answer,
+    claims_answer,
+    claims_ledger,
+    claims_overview,
+    claims_prices,
+    claims_waiting,
+    papers_slips,
+)
+from odyssey_kit.charts.published import published_boxes
 from odyssey_kit.charts.report import report_page
 from odyssey_kit.charts.sentences import answer, caption, colophon
 from odyssey_kit.charts.trials import learning_rate_basin, variant_boxes
@@ -21,8 +31,14 @@ from odyssey_kit.charts.truth import coverage_chart, fanova_answer, shares_again
 __all__ = [
     "CellEquations",
     "answer",
+    "book_answer",
     "caption",
     "cell_equations",
+    "claims_answer",
+    "claims_ledger",
+    "claims_overview",
+    "claims_prices",
+    "claims_waiting",
     "colophon",
     "comparison_chart",
     "coverage_chart",
@@ -32,7 +48,9 @@ __all__ = [
     "learning_rate_basin",
     "marginals",
     "palette",
+    "papers_slips",
     "picture",
+    "published_boxes",
     "report_page",
     "resolved",
     "sentences",

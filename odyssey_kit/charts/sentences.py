@@ -31,6 +31,7 @@ __all__ = [
     "first_light_answer",
     "importance_answer",
     "median_interval",
+    "published_answer",
     "sizes_answer",
     "so_far_answer",
     "trials_answer",
@@ -249,6 +250,33 @@ def _verdicts(rows: pd.DataFrame, task: str, baseline: str, words: str) -> str:
     if not undecided:
         return f"{are}."
     return f"{are}; {len(undecided)} {'is' if len(undecided) == 1 else 'are'} undecided{names}."
+
+
+def published_answer(tests: pd.DataFrame) -> Sentence:
+    """Say which published boxes a re-test does not bear out, and what twenty trials a side can see at all.
+
+    Examples
+    --------
+    >>> from odyssey_kit.analysis import retest_published
+    >>> print(published_answer(retest_published()).split(". ")[0])
+    Of 24 boxes 21 can be tested again, and 20 of them come out as they are painted
+    """
+    from odyssey_kit.analysis.published import N_BEST, detectable_effect
+
+    known = tests.dropna(subset=["d"])
+    odd = known[known["agrees"].eq(False)]
+    paintings = {True: "significant", False: "as not significant"}
+    listed = "; ".join(
+        f"{row['variant']} on {frames.task_words(row['task'])} is painted {paintings[row['painted_significant']]}, "
+        f"with p × 8 = {row['p_bonferroni']:.2g}"
+        for row in odd.to_dict("records")
+    )
+    return Sentence(
+        f"Of {len(tests)} boxes {len(known)} can be tested again, and {len(known) - len(odd)} of them come out as they "
+        f"are painted. {f'Not so: {listed}. ' if listed else ''}With {N_BEST} trials a side and the paper's correction "
+        f"a difference is found in four cases of five if it is {detectable_effect(N_BEST):.3g} standard deviations or "
+        "more."
+    )
 
 
 def importance_answer(model: Any, trials: Any = None, *, of: Any = None) -> Sentence:

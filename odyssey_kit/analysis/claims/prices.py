@@ -1,0 +1,92 @@
+"""What it would cost to decide a claim: the named study, its trials and its processor hours.
+
+May import `evidence` and `ledger`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from odyssey_kit.analysis.claims.evidence import Evidence
+from odyssey_kit.analysis.claims.ledger import Claim, StudyPrice, conventions
+from odyssey_kit.analysis.trials import Trials
+
+__all__ = ["Price", "price"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """The next study that would decide a claim.
+
+    Parameters
+    ----------
+    study : str
+        Its name.
+    what : str
+        What it runs.
+    trials : int
+        Trials that are still to be run.
+    hours : tuple of float
+        Processor hours for them, from and to.
+    basis : str
+        Where the hours are from.
+    alternatives : tuple of str
+        Other studies of the claim that are not published.
+    defined : bool
+        Whether it can be run by its name.
+    """
+
+    study: str
+    what: str
+    trials: int
+    hours: tuple[float, float]
+    basis: str
+    alternatives: tuple[str, ...] = ()
+    defined: bool = True
+
+
+def price(claim: Claim, evidence: Evidence) -> Price | None:
+    """Return the first of a claim's studies that is not published in full, or None if all are.
+
+    Where a study is published and could not decide, what can be pooled with it comes first.
+    """
+    tried = any(name in evidence.studies for name in claim.studies)
+    order = (*claim.pooled_with, *claim.studies) if tried else (*claim.studies, *claim.pooled_with)
+    wanted = [conventions().studies[name] for name in order]
+    open_ones = [study for study in wanted if _left(study, evidence) > 0]
+    if not open_ones:
+        return None
+    first = open_ones[0]
+    low, high, basis = _seconds(first, evidence)
+    left = _left(first, evidence)
+    return Price(
+        study=first.name,
+        what=first.what,
+        trials=left,
+        hours=(left * low / 3600, left * high / 3600),
+        basis=basis,
+        alternatives=tuple(study.name for study in open_ones[1:]),
+        defined=first.defined,
+    )
+
+
+def _left(study: StudyPrice, evidence: Evidence) -> int:
+    published = evidence.studies.get(study.name)
+    return study.trials if published is None else max(0, _planned(study, published) - len(published))
+
+
+def _planned(study: StudyPrice, published: Trials) -> int:
+    """Return the number of trials of the study as it is defined; its own plan counts, where it has one."""
+    counts = (published.study or {}).get("counts") or {}
+    return int(counts.get("planned", study.trials))
+
+
+def _seconds(study: StudyPrice, evidence: Evidence) -> tuple[float, float, str]:
+    """Return the seconds a trial from and to: measured, if the study or another on its task is published."""
+    own = evidence.studies.get(study.name)
+    same = [s for name, s in evidence.studies.items() if conventions().studies[name].task == study.task and study.task]
+    measured = own or next(iter(same), None)
+    if measured is None or "seconds" not in measured.frame:
+        return (*study.seconds, study.basis)
+    low, high = measured.frame["seconds"].astype(float).quantile([0.25, 0.75])
+    return float(low), float(high), f"the middle half of the trials of {measured.name}"

@@ -1,0 +1,365 @@
+"""Rules about the learning rate: its basin, its optimum and what moves it (O26-O28, O30, O38, B3, B7, B21).
+
+May import the rest of `claims`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import special, stats
+
+from odyssey_kit.analysis.claims.evidence import Arms
+from odyssey_kit.analysis.claims.findings import (
+    CONTRADICTED,
+    REPRODUCED,
+    UNDECIDED,
+    MissingColumn,
+    Part,
+    ends,
+    needed_trials,
+    placed,
+)
+from odyssey_kit.analysis.claims.regression import Marginal, axis, marginal
+
+__all__ = [
+    "basin_width",
+    "curves_alike",
+    "momentum_exponent",
+    "optima_apart",
+    "optimum_by_size",
+    "optimum_by_task",
+    "sharp_ceiling",
+    "sweet_spot",
+]
+
+_EDGE = "the minimum lies at the end of the searched range in {:.0f} % of the resamples, so it is none"
+
+
+def basin_width(every: Sequence[Arms], *, tolerance: float, at_least: float, on_one: float) -> list[Part]:
+    """Decide by the width of the stretch of rates near the marginal's minimum: on each task, and the widest."""
+    parts, widest = [], None
+    for arms in every:
+        curve = marginal(arms.trials("V"), "learning_rate")
+        width, samples = curve.basin(tolerance)
+        low, high = ends(samples, arms.error)
+        verdict = placed(low, high, inside=(at_least, math.inf))
+        edge = curve.at_the_edge()
+        part = arms.part(
+            label="width of the basin",
+            verdict=verdict,
+            estimate=width,
+            low=low,
+            high=high,
+            unit="decades",
+            n=f"{curve.n} trials",
+            needed=needed_trials(curve.n, width, low, high, at_least) if verdict == UNDECIDED else "",
+            note=_EDGE.format(100 * edge) + ": the width is one of the box." if edge > 0.5 else "",
+        )
+        parts.append(part)
+        if widest is None or part.low > widest.low:
+            widest = part
+    if widest is not None:
+        verdict = placed(widest.low, widest.high, inside=(on_one, math.inf))
+        needed = f"a basin of {on_one:g} decades by the lower bound on one task" if verdict == UNDECIDED else ""
+        parts.append(widest.but(label="the widest basin", verdict=verdict, needed=needed))
+    return parts
+
+
+def optimum_by_task(every: Sequence[Arms], *, pairs: int) -> list[Part]:
+    """Decide by where the marginals' minima lie, two tasks at a time; raw, and per frame."""
+    if len(every) < 2:
+        raise MissingColumn("one task only; two are needed to compare their optima")
+    curves = [marginal(arms.trials("V"), "learning_rate", seed=i) for i, arms in enumerate(every)]
+    parts = []
+    for (i, first), (j, second) in itertools.combinations(enumerate(every), 2):
+        points, samples = zip(*(curves[k].minimum() for k in (i, j)), strict=True)
+        difference = samples[0] - samples[1]
+        low, high = ends(difference, first.error)
+        frames = [arms.task.frames or math.nan for arms in (first, second)]
+        shift = math.log10(frames[0] / frames[1])
+        apart = (low > 0 or high < 0) and (low + shift > 0 or high + shift < 0)
+        verdict = REPRODUCED if apart else CONTRADICTED if low > -0.5 and high < 0.5 else UNDECIDED
+        parts.append(
+            first.part(
+                label=f"best log₁₀ rate, {first.task.title} − {second.task.title}",
+                verdict=verdict,
+                estimate=points[0] - points[1],
+                low=low,
+                high=high,
+                unit="decades",
+                n=f"{curves[i].n} and {curves[j].n} trials",
+                needed=""
+                if verdict != UNDECIDED
+                else "an interval that excludes 0 before and after division by frames",
+                details={"per_frame": points[0] - points[1] + shift},
+                own=first.task.own and second.task.own,
+            )
+        )
+    # One pair apart is enough, so the others do not count against it.
+    decided = [part for part in parts if part.verdict == REPRODUCED]
+    return decided[:1] if len(decided) >= pairs else parts
+
+
+def sweet_spot(arms: Arms, *, tolerance: float, ratio: float) -> list[Part]:
+    """Decide by epochs and metric in the upper half of the basin, against its lower half."""
+    trials = arms.trials("V")
+    low_end, high_end = marginal(trials, "learning_rate").basin_ends(tolerance)
+    rate = axis("learning_rate", trials["params_learning_rate"])
+    lower, upper = (trials[(rate >= a) & (rate <= b)] for a, b in _halves(low_end, high_end))
+    if min(len(lower), len(upper)) < 5:
+        raise MissingColumn(f"{min(len(lower), len(upper))} trials in one half of the basin, 5 are needed")
+    n = f"{len(lower)} and {len(upper)} trials in the halves of a basin of {high_end - low_end:.1f} decades"
+    return [_faster(arms, lower["epochs"], upper["epochs"], ratio, n), _as_good(arms, lower, upper, n)]
+
+
+def _faster(arms: Arms, lower: pd.Series, upper: pd.Series, ratio: float, n: str) -> Part:
+    rng = np.random.default_rng(0)
+    low, high = ends(_resampled_means(upper, rng) / _resampled_means(lower, rng), arms.error)
+    verdict = REPRODUCED if high < ratio else CONTRADICTED if low > 1 else UNDECIDED
+    return arms.part(
+        label="epochs, upper / lower half of the basin",
+        verdict=verdict,
+        estimate=float(upper.mean() / lower.mean()),
+        low=low,
+        high=high,
+        unit="times",
+        n=n,
+        needed="" if verdict != UNDECIDED else f"a ratio below {ratio:g} by its upper bound",
+    )
+
+
+def _as_good(arms: Arms, lower: pd.DataFrame, upper: pd.DataFrame, n: str) -> Part:
+    """Decide that the upper half is no worse: equivalent within the margin at .05, or better."""
+    rng, margin = np.random.default_rng(1), arms.margin(arms.cell("V"))
+    difference = _resampled_means(upper["test_metric"], rng) - _resampled_means(lower["test_metric"], rng)
+    inside, outside = ends(difference, 0.1), ends(difference, arms.error)
+    good = (-margin < inside[0] and inside[1] < margin) or outside[1] < 0
+    verdict = REPRODUCED if good else CONTRADICTED if outside[0] > margin else UNDECIDED
+    needed = f"a 90 % interval within ±{margin:.2g}; it is {inside[0]:.2g} to {inside[1]:.2g}"
+    return arms.part(
+        label="metric, upper − lower half of the basin",
+        verdict=verdict,
+        estimate=float(upper["test_metric"].mean() - lower["test_metric"].mean()),
+        low=outside[0],
+        high=outside[1],
+        unit=arms.task.unit,
+        n=n,
+        needed=needed if verdict == UNDECIDED else "",
+        details={"margin": margin},
+    )
+
+
+def _halves(low: float, high: float) -> list[tuple[float, float]]:
+    middle = (low + high) / 2
+    return [(low, middle), (middle, high)]
+
+
+def _resampled_means(values: pd.Series, rng: np.random.Generator, resamples: int = 4000) -> np.ndarray:
+    numbers = values.to_numpy(float)
+    return rng.choice(numbers, (resamples, len(numbers))).mean(axis=1)
+
+
+def optimum_by_size(arms: Arms, *, small: Sequence[float], large: Sequence[float], decades: float) -> list[Part]:
+    """Decide by how far the best learning rate moves between small and large networks."""
+    trials = arms.trials("V")
+    worst = float(trials["test_metric"].quantile(0.9))
+    trials = trials.assign(_clipped=trials["test_metric"].clip(upper=worst))
+    rate = axis("learning_rate", trials["params_learning_rate"])
+    limits = (float(rate.min()), float(rate.max()))
+    curves = []
+    for seed, (low, high) in enumerate((small, large)):
+        rows = trials[trials["params_hidden_size"].between(low, high)]
+        curves.append(marginal(rows, "learning_rate", target="_clipped", columns=6, limits=limits, seed=seed))
+    points, samples = zip(*(curve.minimum() for curve in curves), strict=True)
+    low, high = ends(samples[0] - samples[1], arms.error)
+    edge = max(curve.at_the_edge() for curve in curves)
+    verdict = UNDECIDED if edge > 0.25 else placed(low, high, inside=(-decades, decades))
+    needed = needed_trials(len(trials), points[0] - points[1], low, high, -decades, decades)
+    return [
+        arms.part(
+            label=f"best log₁₀ rate, {small[0]} to {small[1]} − {large[0]} to {large[1]} blocks",
+            verdict=verdict,
+            estimate=points[0] - points[1],
+            low=low,
+            high=high,
+            unit="decades",
+            n=f"{curves[0].n} and {curves[1].n} trials",
+            needed="" if verdict != UNDECIDED else _EDGE.format(100 * edge) if edge > 0.25 else needed,
+        )
+    ]
+
+
+def curves_alike(arms: Arms, *, variants: Sequence[str], parameters: Sequence[str], times: float) -> list[Part]:
+    """Decide by the largest distance of a variant's marginal from vanilla's, beside that of two halves of vanilla."""
+    vanilla = arms.trials("V")
+    scale = float(vanilla["test_metric"].std())
+    parts = []
+    for parameter in parameters:
+        x = axis(parameter, vanilla[f"params_{parameter}"])
+        limits = (float(x.min()), float(x.max()))
+        curve = marginal(vanilla, parameter, limits=limits, columns=6)
+        reference = times * _half_distance(vanilla, parameter, limits) / scale
+        for name in variants:
+            other = marginal(arms.trials(name), parameter, limits=limits, columns=6, seed=1)
+            distance = _sup(other.curve - curve.curve) / scale
+            # Resampling adds noise to a distance; the basic interval takes it out again.
+            upper, lower = ends(_sup(other.resampled - curve.resampled) / scale, arms.error)
+            low, high = max(0.0, 2 * distance - lower), max(distance, 2 * distance - upper)
+            verdict = placed(low, high, inside=(-math.inf, reference))
+            parts.append(
+                arms.part(
+                    label=f"largest distance over the {parameter.replace('_', ' ')}, {name} from V",
+                    verdict=verdict,
+                    estimate=distance,
+                    low=low,
+                    high=high,
+                    unit="standard deviations",
+                    n=f"{other.n} and {curve.n} trials",
+                    needed=f"an upper bound below {reference:.2g}" if verdict == UNDECIDED else "",
+                    details={"reference": reference},
+                )
+            )
+    return parts
+
+
+def _sup(difference: np.ndarray) -> Any:
+    centred = difference - difference.mean(axis=-1, keepdims=True)
+    return np.abs(centred).max(axis=-1)
+
+
+def _half_distance(trials: pd.DataFrame, parameter: str, limits: tuple[float, float], rounds: int = 40) -> float:
+    rng, found = np.random.default_rng(0), []
+    for _ in range(rounds):
+        order = rng.permutation(len(trials))
+        halves = [trials.iloc[order[half::2]] for half in (0, 1)]
+        curves = [marginal(half, parameter, limits=limits, columns=6, resamples=1).curve for half in halves]
+        found.append(_sup(curves[0] - curves[1]))
+    return float(np.mean(found))
+
+
+def sharp_ceiling(arms: Arms, *, decades: float) -> list[Part]:
+    """Decide by the 10 to 90 % width of a logistic regression of divergence on the log₁₀ learning rate.
+
+    The interval is that of the likelihood ratio, which exists where the two are separated, too.
+    """
+    frame = arms.frame
+    x, y = axis("learning_rate", frame["params_learning_rate"]), frame["diverged"].to_numpy(float)
+    if not 0 < y.sum() < len(y):
+        raise MissingColumn("no trial diverged, or all did: the ceiling is not inside the range")
+    # Widths from a hundredth of a decade on, and the same falling ones: divergence at low rates.
+    widths = np.geomspace(0.01, 100, 161)
+    slopes = np.concatenate([2 * math.log(9) / widths, -2 * math.log(9) / widths])
+    likelihood = np.array([_profile(x - x.mean(), y, slope) for slope in slopes])
+    best = int(likelihood.argmax())
+    inside = slopes[likelihood >= likelihood[best] - stats.chi2.ppf(1 - arms.error, 1) / 2]
+    width = 2 * math.log(9) / abs(slopes[best])
+    rising, falling = inside[inside > 0], inside[inside < 0]
+    low = 2 * math.log(9) / rising.max() if len(rising) else math.inf
+    high = 2 * math.log(9) / rising.min() if len(rising) and not len(falling) else math.inf
+    low = 0.0 if len(rising) and rising.max() == slopes[0] else low
+    verdict = placed(low, high, inside=(-math.inf, decades)) if len(rising) else CONTRADICTED
+    return [
+        arms.part(
+            label="width in which divergence goes from 10 to 90 %",
+            verdict=verdict,
+            estimate=width,
+            low=low,
+            high=high,
+            unit="decades",
+            n=f"{len(x)} trials, {int(y.sum())} of them diverged",
+            needed=needed_trials(len(x), width, low, high, decades) if verdict == UNDECIDED else "",
+        )
+    ]
+
+
+def _profile(x: np.ndarray, y: np.ndarray, slope: float) -> float:
+    """Return the largest log-likelihood of a logistic curve of a given slope: its place is found by bisection."""
+    low, high = -abs(slope) * (np.ptp(x) + 10), abs(slope) * (np.ptp(x) + 10)
+    for _ in range(80):
+        middle = (low + high) / 2
+        # The sum of probabilities grows with the constant, and is that of the cases at the maximum.
+        low, high = (middle, high) if special.expit(middle + slope * x).sum() < y.sum() else (low, middle)
+    z = (low + high) / 2 + slope * x
+    return float(np.sum(y * special.log_expit(z) + (1 - y) * special.log_expit(-z)))
+
+
+def momentum_exponent(arms: Arms, *, printed: float, reasoned: float) -> list[Part]:
+    """Decide by the exponent k in best rate ∝ (1 − momentum)^k, from a parabola in the shifted log rate."""
+    frame = arms.frame[~arms.frame["diverged"]]
+    x = axis("learning_rate", frame["params_learning_rate"])
+    m = axis("momentum", arms.setting("momentum", frame))
+    y = np.log(frame["test_metric"].clip(lower=1e-9).to_numpy(float))
+    y = np.minimum(y, np.quantile(y, 0.9))
+    exponents = np.linspace(-2, 2, 161)
+    rng = np.random.default_rng(0)
+    weights = np.vstack([np.ones(len(x)), rng.multinomial(len(x), np.full(len(x), 1 / len(x)), 500)])
+    losses = np.stack([_parabola_loss(x - k * m, y, weights) for k in exponents])
+    best = exponents[losses.argmin(axis=0)]
+    low, high = ends(best[1:], arms.error)
+    holds, excludes = (lambda value: low <= value <= high), (lambda value: not low <= value <= high)
+    verdict = CONTRADICTED if excludes(printed) else REPRODUCED if excludes(reasoned) else UNDECIDED
+    note = ""
+    if verdict == CONTRADICTED and holds(reasoned):
+        note = "It holds +1: the reason that the report gives is right, and its sentence has the direction inverted."
+    return [
+        arms.part(
+            label="exponent of (1 − momentum) in the best rate",
+            verdict=verdict,
+            estimate=float(best[0]),
+            low=low,
+            high=high,
+            unit="",
+            n=f"{len(x)} trials that converged",
+            needed="" if verdict != UNDECIDED else "an interval that excludes −1 or +1",
+            note=note,
+        )
+    ]
+
+
+def _parabola_loss(v: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the weighted squared error of the best upward parabola of y in v, for each row of weights."""
+    design = np.column_stack([np.ones(len(v)), v, v**2])
+    normal = np.einsum("bn,ni,nj->bij", weights, design, design, optimize=True) + 1e-9 * np.eye(3)
+    right = (weights * y) @ design
+    coefficients = np.linalg.solve(normal, right[..., None])[..., 0]
+    residuals = y - coefficients @ design.T
+    loss = (weights * residuals**2).sum(axis=1)
+    return np.where(coefficients[:, 2] > 0, loss, np.inf)
+
+
+def optima_apart(arms: Arms, *, conditions: Sequence[str], ratio: float) -> list[Part]:
+    """Decide by the largest over the smallest best learning rate of several conditions."""
+    curves: dict[str, Marginal] = {}
+    there = set(arms.frame["variant"])
+    for seed, name in enumerate(name for name in conditions if name in there):
+        rows = arms.trials(name)
+        curves[name] = marginal(rows[~rows["diverged"]], "learning_rate", columns=6, seed=seed)
+    if len(curves) < 2:
+        raise MissingColumn("one condition only; two are needed to compare their optima")
+    points = np.array([curve.minimum()[0] for curve in curves.values()])
+    samples = np.stack([curve.minimum()[1] for curve in curves.values()])
+    first, last = int(points.argmax()), int(points.argmin())
+    # The pair is the one of the sample: the range of noisy optima would be too wide.
+    low, high = ends(samples[first] - samples[last], arms.error / math.comb(len(curves), 2))
+    verdict = placed(low, high, inside=(math.log10(ratio), math.inf))
+    n = sum(curve.n for curve in curves.values())
+    estimate = float(np.ptp(points))
+    names = list(curves)
+    return [
+        arms.part(
+            label=f"best rate, {names[first]} / {names[last]}",
+            verdict=verdict,
+            estimate=10**estimate,
+            low=10**low,
+            high=10**high,
+            unit="times",
+            n=f"{n} trials of {len(curves)} conditions",
+            needed=needed_trials(n, estimate, low, high, math.log10(ratio)) if verdict == UNDECIDED else "",
+        )
+    ]

@@ -1,0 +1,77 @@
+"""`odyssey claims`: what the published studies say of each claim of both papers. May import public names."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from odyssey_kit.cli.printing import WIDTH, AsJson, print_json, table
+
+Ids = Annotated[
+    list[str] | None, typer.Argument(help="Claims such as O2 or B7; all 67 by default.", show_default=False)
+]
+
+
+def check(ids: Ids = None, as_json: AsJson = False) -> None:
+    """Check the papers' claims against the published studies.
+
+    Without names a line a claim; with names the whole of each: rule, estimates, what would decide it.
+    """
+    import odyssey_kit as ok
+
+    verdicts = ok.check_claims([name.upper() for name in ids] if ids else None)
+    if as_json:
+        print_json([_plain(row) for row in verdicts.to_frame().to_dict("records")])
+    elif ids:
+        typer.echo("\n\n".join(_whole(item) for item in verdicts))
+    else:
+        _print_all(verdicts)
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return a row as JSON has it: no NaN, no infinity."""
+    return {
+        str(name): None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
+
+
+def _print_all(verdicts: Any) -> None:
+    import pandas as pd
+
+    from odyssey_kit.analysis.claims import VERDICTS
+
+    frame = verdicts.to_frame()
+    signs = [f"{VERDICTS[verdict]} {verdict}" for verdict in frame["verdict"]]
+    typer.echo(table(pd.DataFrame({"id": frame["id"], "verdict": signs, "claim": frame["claim"]})))
+    counts = frame["verdict"].value_counts()
+    words = ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
+    typer.echo(f"\n{len(frame)} claims: {words}\nNext: odyssey claims O2, for the whole of one")
+
+
+def _whole(item: Any) -> str:
+    from odyssey_kit.analysis.claims import VERDICTS
+    from odyssey_kit.analysis.claims.wording import part_words, price_words
+
+    claim = item.claim
+    lines = [f"{claim.id}  {claim.claim}", f"{VERDICTS[item.verdict]} {item.sentence}"]
+    entries = {
+        "reproduced if": claim.reproduced_if,
+        "contradicted if": claim.contradicted_if,
+        "margin": claim.margin,
+        "on": item.data,
+        **{f"part {i}": f"{VERDICTS[p.verdict]} {part_words(p)}" for i, p in enumerate(item.parts, start=1)},
+        "beside it": " ".join(dict.fromkeys(p.note for p in item.parts if p.note)),
+        "studies": ", ".join(f"{name} {digest}" for name, digest in item.studies.items()),
+        "price": price_words(item.price) if item.price else "",
+        "needs": claim.needs,
+        "note": claim.note,
+        **{f"changed {change.date}": f"{change.what}: {change.why}" for change in claim.changes},
+        "source": f"{'Greff et al. (2017)' if claim.paper == 'odyssey' else 'Breuel (2015)'}, {claim.section}",
+    }
+    lines += [f"{name}: {text}" for name, text in entries.items() if text]
+    return "\n".join(textwrap.fill(line, WIDTH, subsequent_indent="    ") for line in lines)

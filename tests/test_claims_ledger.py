@@ -1,0 +1,216 @@
+"""The ledger as data: whole, consistent with the code that reads it, and decided by nothing that was not named."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import made_up
+import made_up_claims as made
+import numpy as np
+import pandas as pd
+import pytest
+
+import odyssey_kit as ok
+from odyssey_kit.analysis.claims import VERDICTS, Evidence, claims, conventions
+from odyssey_kit.analysis.claims.evidence import measured
+from odyssey_kit.analysis.claims.rules import RULES
+from odyssey_kit.analysis.trials import Trials
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_all_67_claims_are_there_in_order() -> None:
+    assert list(claims()) == [*(f"O{i}" for i in range(1, 41)), *(f"B{i}" for i in range(1, 28))]
+
+
+@pytest.mark.parametrize("name", list(claims()))
+def test_a_claim_fits_the_code_that_decides_it(name: str) -> None:
+    claim = claims()[name]
+    known = conventions()
+    assert claim.claim.endswith(".") and claim.reproduced_if and claim.contradicted_if and claim.needs
+    assert claim.family in known.families
+    assert claim.studies and set(claim.studies) | set(claim.pooled_with) <= set(known.studies)
+    roles = {known.tasks[known.studies[study].task].role for study in claim.studies}
+    assert roles & set(claim.roles), "no study of the claim is on a task that it speaks of"
+    if claim.quantity == "conjunction":
+        assert set(claim.settings["of"]) < set(claims())
+        return
+    inspect.signature(RULES[claim.quantity]).bind(
+        None, **{key: value for key, value in claim.settings.items() if key != "enough"}
+    )
+
+
+def test_every_rule_belongs_to_a_claim() -> None:
+    assert set(RULES) == {claim.quantity for claim in claims().values()} - {"conjunction"}
+
+
+def test_a_family_counts_at_least_the_claims_in_it() -> None:
+    for family, entry in conventions().families.items():
+        members = [claim for claim in claims().values() if claim.family == family]
+        assert members, family
+        if family != "cells":  # the comparisons with vanilla are eight, whatever is claimed of them
+            assert len(members) <= entry["decisions"], family
+
+
+def test_first_light_is_no_study_of_the_ledger_and_decides_nothing() -> None:
+    assert "first-light" not in conventions().studies
+    assert "first-light" not in Evidence.published().studies
+    for item in ok.check_claims():
+        assert "first-light" not in item.studies
+
+
+def test_a_study_that_is_named_has_the_trials_that_the_ledger_prices() -> None:
+    search = pytest.importorskip("odyssey_kit.search", reason="the extra [train] is not installed")
+    priced = conventions().studies
+    named = {name: study for name, study in search.STUDIES.items() if name in priced}
+    assert named, "no study of the ledger is defined"
+    for name, study in named.items():
+        assert len(study.plan()) == priced[name].trials and priced[name].defined, name
+
+
+def test_without_trials_a_claim_is_undecided_with_a_price_or_not_testable_with_what_is_missing() -> None:
+    for item in ok.check_claims(evidence=Evidence()):
+        if item.verdict == "undecided":
+            assert item.price is not None and item.price.trials > 0 and item.price.hours[0] > 0
+            assert item.price.study in item.sentence
+        else:
+            assert item.verdict == "not testable here" and "missing" in item.sentence
+
+
+def test_an_undecided_claim_asks_first_for_what_can_be_pooled_with_its_trials() -> None:
+    claim = claims()["O4"]
+    table = made.table({"V": 0.0, "CIFG": 0.03}, law=made.flat, spread=0.3)
+    found = ok.check_claims("O4", evidence=made.evidence(claim, table))["O4"]
+    assert found.price is not None and found.price.study == "odyssey-jsb-paired"
+    assert found.price.basis == "the middle half of the trials of odyssey-jsb", "its seconds are measured by now"
+
+
+def test_a_stand_in_decides_only_the_direction_and_never_overrules() -> None:
+    claim = claims()["O2"]
+    cells = {"V": 0.0, "NFG": 2.0}
+    stand_in = made.table(cells, task="spoken-digits", law=made.flat, spread=0.3)
+    alone = ok.check_claims("O2", evidence=made.evidence(claim, {"odyssey-spoken-digits": stand_in}))["O2"]
+    assert (alone.verdict, alone.own) == ("reproduced", False)
+    assert "direction" in alone.sentence and "stand-in" in alone.data
+    opposite = made.table({"V": 0.0, "NFG": -2.0}, law=made.flat, spread=0.3)
+    both = {"odyssey-spoken-digits": stand_in, "odyssey-jsb": opposite}
+    found = ok.check_claims("O2", evidence=made.evidence(claim, both))["O2"]
+    assert (found.verdict, found.own) == ("contradicted", True)
+    assert [part.own for part in found.parts] == [True, False]
+    assert "not tested on speech and handwriting" in found.data
+
+
+def test_a_missed_rejection_is_never_called_reproduced() -> None:
+    """A null of which nothing is known: the paper's criterion is met, and the verdict is undecided, with its power."""
+    claim = claims()["O4"]
+    table = made.table({"V": 0.0, "CIFG": 0.03}, law=made.flat, spread=0.3)
+    found = ok.check_claims("O4", evidence=made.evidence(claim, table))["O4"]
+    part = found.parts[0]
+    assert part.details["p_bonferroni"] > 0.05
+    assert found.verdict == "undecided"
+    assert "own criterion is met" in part.note and "51 %" in part.note
+    assert "trials a side" in part.needed
+
+
+def test_absurd_losses_are_clamped_and_counted_and_failures_left_out() -> None:
+    table = made.table(["V"], n=5, law=made.flat)
+    table.loc[0, "test_metric"] = 333.0
+    table.loc[1, ["valid_metric", "test_metric"]] = np.nan
+    table.loc[1, "state"] = "DIVERGED"
+    table.loc[2, "state"] = "FAILED"
+    cap = conventions().tasks["jsb-chorales"].cap
+    assert cap == pytest.approx(88 * np.log(2))
+    clean = measured(table, cap)
+    assert clean["test_metric"].tolist()[:2] == [cap, cap] and len(clean) == 4
+    assert clean["capped"].sum() == 1 and clean["diverged"].sum() == 1
+
+
+def test_paired_draws_are_drawn_together() -> None:
+    """A paired study whose cells differ by a constant tells so with no error at all; an unpaired one does not."""
+    one = made.table(["V"], n=100, law=made.flat, spread=0.3)
+    both = [one.assign(variant=name, key=one["key"] + name) for name in ("V", "CIFG")]
+    both[1][["valid_metric", "test_metric"]] += 0.01
+    table = pd.concat(both, ignore_index=True)
+    widths = []
+    for paired in (True, False):
+        studies = {"odyssey-jsb": made.study("odyssey-jsb", table, paired=paired)}
+        part = ok.check_claims("O4", evidence=Evidence(studies=studies))["O4"].parts[0]
+        widths.append(part.high - part.low)
+    assert widths[0] < 1e-6 < widths[1]
+
+
+def test_a_published_study_fills_in_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_up.write(tmp_path / "odyssey-jsb", n_per_cell=100)
+    monkeypatch.setenv("ODYSSEY_RESULTS", str(tmp_path))
+    found = ok.check_claims(["O2", "O32"])
+    used = ok.load_trials("odyssey-jsb").hash
+    assert found["O2"].studies == {"odyssey-jsb": used}
+    assert found["O32"].verdict == "reproduced", "the made-up seconds grow with size"
+    row = found.to_frame().set_index("id").loc["O32"]
+    assert used in row["studies"] and row["estimate"] > 0.9
+
+
+def test_all_claims_are_checked_from_a_cold_start_when_the_whole_column_is_published(tmp_path: Path) -> None:
+    """Every named study of the chorales, made up: no rule stumbles over a published table, and the command is quick."""
+    named = {
+        "odyssey-jsb": made_up.ODYSSEY,
+        "odyssey-jsb-raw": ("V",),
+        "odyssey-jsb-wide": ("V", "CIFG", "NFG", "NOAF"),
+        "odyssey-jsb-paired": made_up.ODYSSEY,
+        "odyssey-jsb-unpublished": ("NIG+NOG", "NOG+NP", "CIFG+NIAF", "CIFG+NOAF"),
+    }
+    for seed, (name, variants) in enumerate(named.items()):
+        made_up.write(tmp_path / name, n_per_cell=200, variants=variants, n_diverged=0, seed=seed)
+    environment = {**os.environ, "ODYSSEY_RESULTS": str(tmp_path)}
+    # The bound is generous: a machine that does other work, too. benchmarks/RESULTS.md has the time.
+    command = [sys.executable, "-W", "error::UserWarning", "-m", "odyssey_kit.cli", "claims", "--json"]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert run.returncode == 0, run.stderr
+    rows = {row["id"]: row for row in json.loads(run.stdout)}
+    music = [name for name, claim in claims().items() if claim.studies[0] == "odyssey-jsb"]
+    for name in music:
+        assert "odyssey-jsb " in rows[name]["studies"], name
+        assert rows[name]["verdict"] != "undecided" or rows[name]["needed"] or rows[name]["price_study"], name
+    assert rows["O2"]["verdict"] == rows["O3"]["verdict"] == "reproduced"
+
+
+def test_an_unknown_claim_is_named() -> None:
+    with pytest.raises(ok.UsageError, match=r"no claim is called 'O99'; there are O1 to O40 .* and B1 to B27"):
+        ok.check_claims(["O1", "O99"])
+
+
+def test_a_task_that_the_ledger_does_not_know_is_an_error() -> None:
+    table = made.table(["V", "NFG"], task="whale-song", n=10)
+    studies = {"odyssey-jsb": Trials.from_frame(table)}
+    with pytest.raises(ok.UsageError, match="trials on 'whale-song', which the ledger does not know"):
+        ok.check_claims("O2", evidence=Evidence(studies=studies))
+
+
+def test_the_table_counts_what_it_lists() -> None:
+    found = ok.check_claims(evidence=Evidence())
+    frame, counts = found.to_frame(), found.counts()
+    assert list(counts.columns) == list(VERDICTS) and counts.to_numpy().sum() == 67
+    assert repr(found).startswith("67 claims: ") and "<table" in found._repr_html_()
+    assert (frame["verdict"] == "undecided").sum() == counts["undecided"].sum()
+
+
+def _odyssey(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "odyssey_kit.cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+def test_the_command_prints_all_claims_and_one_whole() -> None:
+    every = _odyssey("claims")
+    assert every.returncode == 0 and "67 claims: " in every.stdout
+    assert max(map(len, every.stdout.splitlines())) <= 100
+    one = _odyssey("claims", "b7")
+    assert one.returncode == 0 and "contradicted if: The interval excludes −1." in one.stdout
+    rows = json.loads(_odyssey("claims", "O2", "O3", "--json").stdout)
+    assert [row["id"] for row in rows] == ["O2", "O3"] and rows[0]["verdict"] in VERDICTS
+    wrong = _odyssey("claims", "O99")
+    assert wrong.returncode == 2 and "no claim is called 'O99'" in wrong.stderr and len(wrong.stderr.splitlines()) == 1
