@@ -24,6 +24,7 @@ _PUBLIC = {
     "SearchSpace": "space",
     "Uniform": "space",
     "SequenceDataset": "data",
+    "describe_dataset": "data",
     "fetch_dataset": "data",
     "list_datasets": "data",
     "load_dataset": "data",
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis import load_trials as load_trials
     from odyssey_kit.analysis import select_top as select_top
     from odyssey_kit.data import SequenceDataset as SequenceDataset
+    from odyssey_kit.data import describe_dataset as describe_dataset
     from odyssey_kit.data import fetch_dataset as fetch_dataset
     from odyssey_kit.data import list_datasets as list_datasets
     from odyssey_kit.data import load_dataset as load_dataset

@@ -27,7 +27,7 @@ _COMMANDS = {
     "status": study.status,
     "export": study.export,
 }
-_DATA_COMMANDS = {"list": data.list_, "fetch": data.fetch, "verify": data.verify}
+_DATA_COMMANDS = {"list": data.list_, "fetch": data.fetch, "verify": data.verify, "describe": data.describe}
 
 app = typer.Typer(
     name="odyssey",
