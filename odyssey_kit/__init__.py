@@ -28,6 +28,7 @@ _PUBLIC = {
     "fetch_dataset": "data",
     "list_datasets": "data",
     "load_dataset": "data",
+    "load_example": "data",
     "LSTM": "engine",
     "Protocol": "training",
     "TrialResult": "training",
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
     from odyssey_kit.data import fetch_dataset as fetch_dataset
     from odyssey_kit.data import list_datasets as list_datasets
     from odyssey_kit.data import load_dataset as load_dataset
+    from odyssey_kit.data import load_example as load_example
     from odyssey_kit.engine import LSTM as LSTM
     from odyssey_kit.errors import DataError as DataError
     from odyssey_kit.errors import MissingDataError as MissingDataError

@@ -37,6 +37,7 @@ COMMANDS = {
     ("data", "fetch"): "Get a data set and verify it",
     ("data", "verify"): "Check the files of data sets",
     ("data", "describe"): "Show the card of a data set",
+    ("data", "example"): "Keep one example of a data set as JSON",
 }
 STUDY = ok.named_study("first-light")
 

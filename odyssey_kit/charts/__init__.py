@@ -9,6 +9,7 @@ from __future__ import annotations
 from odyssey_kit.charts import palette, sentences
 from odyssey_kit.charts.cells import CellEquations, cell_equations, variant_sizes
 from odyssey_kit.charts.comparison import comparison_chart
+from odyssey_kit.charts.corpora import image_slices, pen_strokes, piano_roll, spectrogram
 from odyssey_kit.charts.curves import training_curves
 from odyssey_kit.charts.display import enable, picture, resolved
 from odyssey_kit.charts.explorer import trials_explorer
@@ -24,13 +25,17 @@ __all__ = [
     "colophon",
     "comparison_chart",
     "enable",
+    "image_slices",
     "importance_bars",
     "learning_rate_basin",
     "marginals",
     "palette",
+    "pen_strokes",
+    "piano_roll",
     "picture",
     "resolved",
     "sentences",
+    "spectrogram",
     "training_curves",
     "trials_explorer",
     "variant_boxes",

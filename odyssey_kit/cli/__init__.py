@@ -27,7 +27,13 @@ _COMMANDS = {
     "status": study.status,
     "export": study.export,
 }
-_DATA_COMMANDS = {"list": data.list_, "fetch": data.fetch, "verify": data.verify, "describe": data.describe}
+_DATA_COMMANDS = {
+    "list": data.list_,
+    "fetch": data.fetch,
+    "verify": data.verify,
+    "describe": data.describe,
+    "example": data.example,
+}
 
 app = typer.Typer(
     name="odyssey",

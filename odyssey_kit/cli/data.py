@@ -67,6 +67,28 @@ def verify(names: Datasets = None, from_: From = None, as_json: AsJson = False) 
         typer.echo("no data set that has files is here; see `odyssey data list`")
 
 
+def example(
+    name: Dataset,
+    split: Annotated[str, typer.Option(help="train, valid or test.")] = "train",
+    index: Annotated[int, typer.Option(help="Number of the sequence in its split.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write it, if not among the kept ones.")
+    ] = None,
+    from_: From = None,
+) -> None:
+    """Keep one example of a data set as JSON, for the book's pictures.
+
+    Only what its licence lets you pass on belongs into a repository.
+    """
+    from odyssey_kit.data.examples import example_path, make_example
+
+    made = make_example(name, split=split, index=index, data_dir=from_)
+    target = out or example_path(name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(made.to_json(), encoding="utf-8")
+    typer.echo(f"{target}: {made.kind}, {len(made.frames)} frames, {made.licence}")
+
+
 def describe(name: Dataset, from_: From = None, as_json: AsJson = False) -> None:
     """Show the card of a data set.
 

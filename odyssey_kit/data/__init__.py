@@ -13,12 +13,14 @@ from odyssey_kit.data.catalogue import (
     verify,
 )
 from odyssey_kit.data.dataset import TASKS, SequenceDataset
+from odyssey_kit.data.examples import Example, load_example
 from odyssey_kit.data.fetch import cache_folder
 from odyssey_kit.data.manifest import Manifest, read_manifest
 from odyssey_kit.data.sequences import LazySplit, Split
 
 __all__ = [
     "TASKS",
+    "Example",
     "LazySplit",
     "Manifest",
     "SequenceDataset",
@@ -28,6 +30,7 @@ __all__ = [
     "fetch_dataset",
     "list_datasets",
     "load_dataset",
+    "load_example",
     "read_manifest",
     "status",
     "verify",

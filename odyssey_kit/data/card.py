@@ -6,6 +6,7 @@ May import `errors` and the rest of `data`.
 from __future__ import annotations
 
 import html
+import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,11 @@ from odyssey_kit.data.sequences import number
 __all__ = ["DatasetCard"]
 
 _WIDTH = 100
+
+
+def _marked_up(words: str) -> str:
+    """Return text as HTML, commands in type of their own."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(words, quote=False))
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ class DatasetCard:
         manifest = self.manifest
         kind = "own" if manifest.stand_in_for is None else "stand-in"
         rows = "".join(
-            f"<dt>{html.escape(name)}</dt><dd>{html.escape(words, quote=False)}</dd>"
+            f"<dt>{html.escape(name)}</dt><dd>{_marked_up(words)}</dd>"
             for name, words in self.facts.items()
             if name != "what"
         )

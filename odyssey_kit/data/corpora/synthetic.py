@@ -23,7 +23,7 @@ from odyssey_kit.data.prepared import lazy_splits
 from odyssey_kit.data.sequences import Split
 from odyssey_kit.data.strokes import pen_features
 
-__all__ = ["SEED", "SYNTHETIC", "digits", "lines", "music", "strokes"]
+__all__ = ["SEED", "SYNTHETIC", "digits", "lines", "music", "streams", "strokes"]
 
 SEED = 2017
 RECIPE = f"generated from seed {SEED}"
@@ -101,22 +101,22 @@ def _classes(text: str) -> np.ndarray:
     return np.array([SYMBOLS.index(character) for character in text])
 
 
-def _streams(name: str) -> Iterator[tuple[str, int, np.random.Generator]]:
+def streams(name: str) -> Iterator[tuple[str, int, np.random.Generator]]:
     """Yield each split's name and size, and a stream of random numbers of its own."""
-    streams = np.random.SeedSequence([SEED, *name.encode()]).spawn(len(SIZES))
-    for (split, count), stream in zip(SIZES.items(), streams, strict=True):
+    seeds = np.random.SeedSequence([SEED, *name.encode()]).spawn(len(SIZES))
+    for (split, count), stream in zip(SIZES.items(), seeds, strict=True):
         yield split, count, np.random.Generator(np.random.PCG64(stream))
 
 
 def load(draw: Draw, symbols: tuple[str, ...], opened: Opened, options: frozenset[str]) -> SequenceDataset:
     """Return a generated data set."""
-    splits = {split: Split.from_list(draw(rng, count)) for split, count, rng in _streams(opened.manifest.name)}
+    splits = {split: Split.from_list(draw(rng, count)) for split, count, rng in streams(opened.manifest.name)}
     return described(opened.manifest, splits, sha256=RECIPE, symbols=symbols, options=options)
 
 
 def load_speech(opened: Opened, options: frozenset[str]) -> SequenceDataset:
     """Return synthetic speech, with the features and the scaling of real speech."""
-    words = {split: speech.utterances(rng, count, split) for split, count, rng in _streams(opened.manifest.name)}
+    words = {split: speech.utterances(rng, count, split) for split, count, rng in streams(opened.manifest.name)}
     arrays = speech_splits(words, speech.RECIPE, source=RECIPE, progress=False)
     return described(opened.manifest, lazy_splits(arrays), sha256=RECIPE, symbols=speech.PHONES, options=options)
 
