@@ -25,9 +25,11 @@ _PUBLIC = {
     "Uniform": "space",
     "UniformInteger": "space",
     "SequenceDataset": "data",
+    "describe_dataset": "data",
     "fetch_dataset": "data",
     "list_datasets": "data",
     "load_dataset": "data",
+    "load_example": "data",
     "LSTM": "engine",
     "Protocol": "training",
     "TrialResult": "training",
@@ -130,9 +132,11 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis import select_top as select_top
     from odyssey_kit.analysis import trials_from_table as trials_from_table
     from odyssey_kit.data import SequenceDataset as SequenceDataset
+    from odyssey_kit.data import describe_dataset as describe_dataset
     from odyssey_kit.data import fetch_dataset as fetch_dataset
     from odyssey_kit.data import list_datasets as list_datasets
     from odyssey_kit.data import load_dataset as load_dataset
+    from odyssey_kit.data import load_example as load_example
     from odyssey_kit.engine import LSTM as LSTM
     from odyssey_kit.errors import DataError as DataError
     from odyssey_kit.errors import MissingDataError as MissingDataError

@@ -36,7 +36,9 @@ COMMANDS = {
     ("data",): "List, get and check data sets",
     ("data", "list"): "List the data sets",
     ("data", "fetch"): "Get a data set and verify it",
-    ("data", "verify"): "Check the files of a data set",
+    ("data", "verify"): "Check the files of data sets",
+    ("data", "describe"): "Show the card of a data set",
+    ("data", "example"): "Keep one example of a data set as JSON",
 }
 STUDY = ok.named_study("first-light")
 
@@ -301,8 +303,8 @@ def test_an_unknown_study_is_one_line(odyssey, command, tmp_path):
         ("plan first-light --rows -1", r"odyssey plan: Invalid value for '--rows': .*0"),
         ("run first-light second-light", r"odyssey run: .*unexpected extra argument.*second-light"),
         ("run first-light --executor cloud:9", r"odyssey: executor is 'cloud:9', expected serial, local or local:N"),
-        ("data fetch timit", r"odyssey: no data set is called 'timit'; known: .*jsb-chorales"),
-        ("data verify timit", r"odyssey: no data set is called 'timit'; known: .*jsb-chorales"),
+        ("data fetch nothing", r"odyssey: no data set is called 'nothing'; known: .*jsb-chorales"),
+        ("data verify nothing", r"odyssey: no data set is called 'nothing'; known: .*jsb-chorales"),
     ],
 )
 def test_what_is_no_command_option_or_name_is_one_line(odyssey, command, said):
@@ -400,7 +402,7 @@ def test_data_that_are_here_are_verified(odyssey, monkeypatch, request):
     (file,) = json.loads(odyssey("data", "verify", "jsb-chorales", "--json").out)
     assert file["state"] == "verified"
     assert odyssey("data", "fetch", "jsb-chorales").out == f"jsb-chorales: verified {file['path']}\n"
-    assert re.search(r"jsb-chorales .* yes  +407,200", odyssey("data", "list").out)
+    assert re.search(r"jsb-chorales .* yes  +0\.4 MB", odyssey("data", "list").out)
 
 
 REAL_DATA = os.environ.get("ODYSSEY_DATA", "")

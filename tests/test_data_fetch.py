@@ -41,7 +41,7 @@ def small_manifest(folder: Path, *, urls: tuple[str, ...] = (), data: bytes = NO
         "valid": {"sequences": 1, "frames": 2},
         "test": {"sequences": 1, "frames": 2},
     }
-    manifest["ody:sources"] = [
+    manifest["distribution"][0]["ody:sources"] = [
         {"kind": "folder", "paths": [NAME, f"jsb/{NAME}"]},
         {"kind": "cache"},
         *([{"kind": "web", "urls": list(urls)}] if urls else []),
@@ -334,7 +334,10 @@ def package_manifest(place: Path, monkeypatch, *, damaged: bool = False) -> Path
     data = wheel.read_bytes()
     digest = "0" * 64 if damaged else hashlib.sha256(data).hexdigest()
     manifest["distribution"][0].update(name=wheel.name, sha256=digest, contentSize=f"{len(data)} B")
-    manifest["ody:sources"] = [{"kind": "cache"}, {"kind": "package", "requirement": "made-up-notes==1.0"}]
+    manifest["distribution"][0]["ody:sources"] = [
+        {"kind": "cache"},
+        {"kind": "package", "requirement": "made-up-notes==1.0"},
+    ]
     path.write_text(json.dumps(manifest), encoding="utf-8")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))

@@ -409,8 +409,9 @@ def test_what_cannot_run_is_refused():
         run_population(specs, dataset=MUSIC, noise="pink")
     with pytest.raises(ok.UsageError, match="the data set is 'other'"):
         run_population(specs, dataset=dataclasses.replace(MUSIC, name="other"))
-    with pytest.raises(ok.UsageError, match="'framewise' task"):
-        run_population(specs, dataset=dataclasses.replace(MUSIC, task="framewise"))
+    speech = dataclasses.replace(ok.load_dataset("synthetic-speech"), name=MUSIC.name)
+    with pytest.raises(ok.UsageError, match="'frame-wise' task"):
+        run_population(specs, dataset=speech)
     if not torch.cuda.is_available():
         with pytest.raises(ok.UsageError, match="finds no GPU"):
             run_population(specs, dataset=MUSIC, device="cuda")

@@ -114,6 +114,101 @@ def test_a_data_set_takes_its_sizes_from_its_splits():
         dataset(test=Split.from_list([pair(3, outputs=4)]))
 
 
+# ---- labels ---------------------------------------------------------------------------------
+
+
+def labelled(task: str, *strings: list[int], **changes) -> SequenceDataset:
+    """Return a data set whose sequences have these labels, each of six frames; three frames a label if one a frame."""
+    frames = [len(string) if task == "frame-wise" else 6 for string in strings]
+    pairs = [(np.zeros((count, 2)), np.array(string, dtype=int)) for count, string in zip(frames, strings, strict=True)]
+    split = Split.from_list(pairs, names=[f"who/{index}" for index in range(len(strings))])
+    fields = {"name": "made-up", "task": task, "train": split, "valid": split, "test": split}
+    return SequenceDataset(**(fields | {"symbols": ("∅", "a", "b", "c")} | changes))
+
+
+@given(strings=st.lists(st.lists(st.integers(0, 9), max_size=6), min_size=1, max_size=8))
+def test_strings_of_labels_come_out_as_they_went_in(strings):
+    split = Split.from_list([(np.zeros((7, 2)), np.array(string, dtype=int)) for string in strings])
+    assert [split.targets_of(index).tolist() for index in range(len(split))] == strings
+    assert [labels.tolist() for _, labels in split] == strings
+    assert split.target_lengths.tolist() == [len(string) for string in strings]
+    _, labels, lengths = split.padded()
+    assert lengths.tolist() == [7] * len(strings)
+    for column, string in enumerate(strings):
+        assert labels[: len(string), column].tolist() == string
+        assert not labels[len(string) :, column].any()
+
+
+def test_labels_are_one_a_frame_where_there_are_as_many():
+    split = Split.from_list([(np.zeros((3, 2)), [0, 1, 2]), (np.zeros((2, 2)), [2, 2])])
+    assert split.label_offsets is None
+    assert split[1][1].tolist() == [2, 2]
+    assert split.targets.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("task", "strings", "words"),
+    [
+        ("frame-wise", ([0, 0, 3], [1, 1]), ["∅×2 c", "a×2"]),
+        ("classification", ([3], [1]), ["c", "a"]),
+        ("transcription", ([3, 1], [1, 1, 2]), ["ca", "aab"]),
+    ],
+)
+def test_labels_are_told_by_what_they_mean(task, strings, words):
+    data = labelled(task, *strings)
+    assert data.to_frame()["target"].tolist() == words * 3
+    assert data.to_frame()["name"].tolist() == ["who/0", "who/1"] * 3
+    assert data.output_size == 4
+    assert f"first example: who/0: {words[0]}" in data.card()
+    assert "4 classes" in repr(data)
+
+
+@pytest.mark.parametrize(
+    ("task", "strings", "changes", "reason"),
+    [
+        ("transcription", ([0, 1],), {}, "train has the label 0, which is the blank's"),
+        ("classification", ([0],), {}, "train has the label 0, which is the blank's"),
+        ("classification", ([1, 2],), {}, "train has one class for a whole sequence; .* only in part"),
+        ("transcription", ([4],), {}, "train has the label 4, expected 0 to 3"),
+        ("transcription", ([1],), {"output_size": 9}, "4 symbols for output_size=9 classes"),
+        ("next-step", ([1],), {}, "targets of train are labels, task 'next-step' has others"),
+        ("guessing", ([1],), {}, "task is 'guessing', expected one of next-step, frame-wise, class"),
+    ],
+)
+def test_labels_that_do_not_fit_the_task_are_refused(task, strings, changes, reason):
+    with pytest.raises(UsageError, match=reason):
+        labelled(task, *strings, **changes)
+
+
+def test_real_targets_do_not_fit_a_task_of_labels():
+    with pytest.raises(UsageError, match="targets of train are real frames, task 'frame-wise' has others"):
+        dataset(task="frame-wise")
+    with pytest.raises(UsageError, match="valid has a class for every frame only in part"):
+        strings = Split.from_list([(np.zeros((6, 2)), [1, 2])])
+        labelled("frame-wise", [1, 2], valid=strings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"targets": np.array([1, 2])}, "4 frames of inputs and 2 labels"),
+        ({"targets": np.array([-1, 0, 0, 0])}, "a label is -1"),
+        ({"targets": np.zeros(4, np.int32)}, "targets is int32 of shape"),
+        ({"label_offsets": np.array([0, 2])}, "label_offsets run from 0 to 2; expected a rise from 0 to the 4 labels"),
+        ({"label_offsets": np.array([0, 2, 4])}, "label_offsets are for 2 sequences, offsets for 1"),
+        ({"targets": np.zeros((4, 1), np.float32), "label_offsets": np.array([0, 4])}, "go with int64 labels"),
+        ({"names": ("a", "b")}, "2 names for 1 sequences"),
+    ],
+)
+def test_labels_that_do_not_fit_their_frames_are_refused(changes, reason):
+    fields = {"inputs": np.zeros((4, 2), np.float32), "targets": np.zeros(4, np.int64), "offsets": np.array([0, 4])}
+    with pytest.raises(UsageError, match=reason):
+        Split(**(fields | changes))
+
+
+# ---- shown ----------------------------------------------------------------------------------
+
+
 def test_the_frame_has_one_row_a_sequence():
     frame = dataset().to_frame()
     assert list(frame.columns) == ["split", "index", "frames"]

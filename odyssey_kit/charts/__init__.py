@@ -9,6 +9,7 @@ from __future__ import annotations
 from odyssey_kit.charts import palette, sentences
 from odyssey_kit.charts.cells import CellEquations, cell_equations, variant_sizes
 from odyssey_kit.charts.comparison import comparison_chart
+from odyssey_kit.charts.corpora import image_slices, pen_strokes, piano_roll, spectrogram
 from odyssey_kit.charts.curves import training_curves
 from odyssey_kit.charts.display import enable, picture, resolved
 from odyssey_kit.charts.explorer import trials_explorer
@@ -44,11 +45,14 @@ __all__ = [
     "coverage_chart",
     "enable",
     "fanova_answer",
+    "image_slices",
     "importance_bars",
     "learning_rate_basin",
     "marginals",
     "palette",
     "papers_slips",
+    "pen_strokes",
+    "piano_roll",
     "picture",
     "published_boxes",
     "report_page",
@@ -56,6 +60,7 @@ __all__ = [
     "sentences",
     "shares_against_truth",
     "stacked",
+    "spectrogram",
     "training_curves",
     "trials_explorer",
     "variant_boxes",

@@ -28,6 +28,7 @@ __all__ = [
     "caption",
     "colophon",
     "comparison_answer",
+    "data_answer",
     "first_light_answer",
     "importance_answer",
     "median_interval",
@@ -132,6 +133,31 @@ def _version(name: str) -> str:
 
 
 # ---- answers ----------------------------------------------------------------------------------
+
+
+def data_answer(datasets: pd.DataFrame) -> Sentence:
+    """Say which corpora the studies rest on, who may have them, and what stands in for the others.
+
+    Parameters
+    ----------
+    datasets : pandas.DataFrame
+        As `ok.list_datasets` returns it.
+
+    Examples
+    --------
+    >>> import odyssey_kit as ok
+    >>> data_answer(ok.list_datasets()).split(": ")[0]
+    'On five corpora'
+    """
+    own = datasets[datasets["what"] == "papers' own data"]
+    free, licensed = (own.index[own["size"].gt(0) == flag].tolist() for flag in (True, False))
+    others = len(datasets) - len(own)
+    numbers = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+    return Sentence(
+        f"On {numbers[len(own)]} corpora: {' and '.join(free)} can be had by anybody, {', '.join(licensed[:-1])} and "
+        f"{licensed[-1]} take a licence of your own. {numbers[others].capitalize()} stand-ins have names of their own, "
+        "and no number on one of them compares with a paper's."
+    )
 
 
 def sizes_answer(*, input_size: int = 88, hidden_size: int = 100) -> Sentence:

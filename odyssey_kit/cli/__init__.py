@@ -29,7 +29,13 @@ _COMMANDS = {
     "analyze": analysis.analyze,
     "claims": claims.check,
 }
-_DATA_COMMANDS = {"list": data.list_, "fetch": data.fetch, "verify": data.verify}
+_DATA_COMMANDS = {
+    "list": data.list_,
+    "fetch": data.fetch,
+    "verify": data.verify,
+    "describe": data.describe,
+    "example": data.example,
+}
 
 app = typer.Typer(
     name="odyssey",

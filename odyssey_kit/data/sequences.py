@@ -1,22 +1,20 @@
-"""Sequences in memory: the splits of a data set, laid end to end, and the data set itself.
+"""A split of a data set in memory: sequences of different lengths, laid end to end, and what is to be told of each.
 
 Arrays are plain numpy; whoever trains turns them into what it needs. May import `errors` only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from odyssey_kit.errors import UsageError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["SequenceDataset", "Split"]
+__all__ = ["LazySplit", "Split"]
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -29,10 +27,15 @@ class Split:
     ----------
     inputs : numpy.ndarray, shape (frames, features), float32
         All sequences' inputs, one after the other.
-    targets : numpy.ndarray, shape (frames, outputs), float32
-        What is to be predicted at each frame.
+    targets : numpy.ndarray
+        Real frames, shape (frames, outputs), float32; or labels, shape (labels,), int64.
     offsets : numpy.ndarray, shape (sequences + 1,), int64
         Sequence i is frames ``offsets[i]:offsets[i + 1]``.
+    label_offsets : numpy.ndarray, shape (sequences + 1,), int64, optional
+        Sequence i has the labels ``label_offsets[i]:label_offsets[i + 1]``: one, or a string of them. Without it
+        labels are one a frame.
+    names : tuple of str, optional
+        What each sequence is called, as ``who/what``: a speaker, a writer or a work before the slash.
 
     Raises
     ------
@@ -51,64 +54,111 @@ class Split:
     inputs: np.ndarray
     targets: np.ndarray
     offsets: np.ndarray
+    label_offsets: np.ndarray | None = None
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("inputs", "targets"):
-            array = getattr(self, name)
-            if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype != np.float32:
+        _check_matrix(self.inputs, "inputs")
+        _check_offsets(self.offsets, "offsets", self._frames(), "frames", least=1)
+        if self.has_labels:
+            expected = len(self.inputs) if self.label_offsets is None else None
+            _check_labels(self.targets, expected)
+        else:
+            _check_matrix(self.targets, "targets")
+            if self.label_offsets is not None:
+                raise UsageError("Split: label_offsets go with int64 labels of shape (labels,), not with real targets")
+            if len(self.targets) != self._frames():
                 raise UsageError(
-                    f"Split: {name} is {_describe(array)}, expected a float32 array of shape (frames, width)"
+                    f"Split: {self._frames()} frames of inputs and {len(self.targets)} of targets, expected as many"
                 )
-        if len(self.inputs) != len(self.targets):
-            raise UsageError(
-                f"Split: {len(self.inputs)} frames of inputs and {len(self.targets)} of targets, expected as many"
-            )
-        offsets = self.offsets
-        if not isinstance(offsets, np.ndarray) or offsets.ndim != 1 or offsets.dtype != np.int64 or len(offsets) < 1:
-            raise UsageError(
-                f"Split: offsets is {_describe(offsets)}, expected an int64 array of shape (sequences + 1,)"
-            )
-        if offsets[0] != 0 or offsets[-1] != len(self.inputs) or np.any(np.diff(offsets) < 1):
-            raise UsageError(
-                f"Split: offsets run from {offsets[0]} to {offsets[-1]}; expected a strict rise "
-                f"from 0 to the {len(self.inputs)} frames (no sequence is empty)"
-            )
+        if self.label_offsets is not None:
+            _check_offsets(self.label_offsets, "label_offsets", len(self.targets), "labels", least=0)
+            if len(self.label_offsets) != len(self.offsets):
+                raise UsageError(
+                    f"Split: label_offsets are for {len(self.label_offsets) - 1} sequences, offsets for {len(self)}"
+                )
+        if self.names and len(self.names) != len(self):
+            raise UsageError(f"Split: {len(self.names)} names for {len(self)} sequences")
+
+    def _frames(self) -> int:
+        return len(self.inputs)
 
     @classmethod
-    def from_list(cls, sequences: Iterable[tuple[Any, Any]]) -> Split:
+    def from_list(cls, sequences: Iterable[tuple[Any, Any]], *, names: Sequence[str] = ()) -> Split:
         """Lay pairs of (inputs, targets) end to end.
 
         Parameters
         ----------
         sequences : iterable of pairs of array-likes
-            Shapes ``(time, features)`` and ``(time, outputs)``; widths are the same for all.
+            Inputs of shape ``(time, features)``; targets real, of shape ``(time, outputs)``, or whole-number labels of
+            shape ``(labels,)``: one a frame where every sequence has as many labels as frames, else a string of them.
+        names : sequence of str, optional
+            What each sequence is called.
 
         Raises
         ------
         UsageError
             If there is no sequence, one is empty, or shapes do not fit.
+
+        Examples
+        --------
+        >>> Split.from_list([(np.zeros((7, 2)), [3]), (np.zeros((5, 2)), [1, 2])])
+        Split(2 sequences, 12 frames, 2 inputs, 3 labels)
         """
         pairs = [_checked_pair(index, pair) for index, pair in enumerate(sequences)]
         if not pairs:
             raise UsageError("Split.from_list: got no sequence, expected at least one pair of (inputs, targets)")
-        widths = [(inputs.shape[1], targets.shape[1]) for inputs, targets in pairs]
+        widths = [(inputs.shape[1], *targets.shape[1:]) for inputs, targets in pairs]
         for index, width in enumerate(widths):
             if width != widths[0]:
                 raise UsageError(
                     f"Split.from_list: sequence {index} has widths (inputs, targets) {width}, "
                     f"expected {widths[0]} as sequence 0"
                 )
-        lengths = [len(inputs) for inputs, _ in pairs]
+        labelled = pairs[0][1].ndim == 1
+        a_frame = all(len(inputs) == len(targets) for inputs, targets in pairs)
         return cls(
             np.concatenate([inputs for inputs, _ in pairs]),
             np.concatenate([targets for _, targets in pairs]),
-            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            offsets_of([len(inputs) for inputs, _ in pairs]),
+            offsets_of([len(targets) for _, targets in pairs]) if labelled and not a_frame else None,
+            tuple(names),
         )
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether targets are labels, not real frames."""
+        return getattr(self.targets, "ndim", 2) == 1
+
+    @property
+    def input_size(self) -> int:
+        """Values a frame."""
+        return self.inputs.shape[1]
+
+    @property
+    def output_size(self) -> int:
+        """Real values to predict a frame, or one more than the greatest label."""
+        return int(self.targets.max(initial=-1)) + 1 if self.has_labels else self.targets.shape[1]
+
+    @property
+    def frames(self) -> int:
+        """Frames in all."""
+        return int(self.offsets[-1])
 
     @property
     def lengths(self) -> np.ndarray:
         """Frames of each sequence, shape (sequences,)."""
         return np.diff(self.offsets)
+
+    @property
+    def target_lengths(self) -> np.ndarray:
+        """Frames or labels to be told of each sequence, shape (sequences,)."""
+        return self.lengths if self.label_offsets is None else np.diff(self.label_offsets)
+
+    def targets_of(self, index: int) -> np.ndarray:
+        """Return the targets of one sequence; its inputs are left unread."""
+        bounds = self.offsets if self.label_offsets is None else self.label_offsets
+        return self.targets[int(bounds[index]) : int(bounds[index + 1])]
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -117,8 +167,7 @@ class Split:
         if not -len(self) <= index < len(self):
             raise IndexError(f"sequence {index} of {len(self)}")
         index = int(index) % len(self)
-        frames = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
-        return self.inputs[frames], self.targets[frames]
+        return self.inputs[int(self.offsets[index]) : int(self.offsets[index + 1])], self.targets_of(index)
 
     def __iter__(self) -> Iterator[Pair]:
         return (self[index] for index in range(len(self)))
@@ -134,7 +183,7 @@ class Split:
         Returns
         -------
         inputs : numpy.ndarray, shape (time, batch, features)
-        targets : numpy.ndarray, shape (time, batch, outputs)
+        targets : numpy.ndarray, shape (time, batch, outputs), or (labels, batch) where targets are labels
         lengths : numpy.ndarray, shape (batch,)
             Frames that count; what lies beyond them is filling.
 
@@ -150,145 +199,147 @@ class Split:
         chosen = [self[index] for index in (range(len(self)) if indices is None else indices)]
         if not chosen:
             raise UsageError("Split.padded: got no indices, expected at least one")
-        lengths = np.array([len(inputs) for inputs, _ in chosen], dtype=np.int64)
-        shape = (int(lengths.max()), len(chosen))
-        inputs = np.zeros((*shape, self.inputs.shape[1]), dtype=np.float32)
-        targets = np.zeros((*shape, self.targets.shape[1]), dtype=np.float32)
-        for column, (sequence_inputs, sequence_targets) in enumerate(chosen):
-            inputs[: lengths[column], column] = sequence_inputs
-            targets[: lengths[column], column] = sequence_targets
-        return inputs, targets, lengths
+        inputs, targets = (_side_by_side(arrays) for arrays in zip(*chosen, strict=True))
+        return inputs, targets, np.array([len(inputs) for inputs, _ in chosen], dtype=np.int64)
 
     def __repr__(self) -> str:
+        told = number(len(self.targets), "label") if self.has_labels else number(self.output_size, "output")
         return (
-            f"Split({_number(len(self), 'sequence')}, {_number(len(self.inputs), 'frame')}, "
-            f"{_number(self.inputs.shape[1], 'input')}, {_number(self.targets.shape[1], 'output')})"
+            f"Split({number(len(self), 'sequence')}, {number(self.frames, 'frame')}, "
+            f"{number(self.input_size, 'input')}, {told})"
         )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class SequenceDataset:
-    """A data set of sequences with its three splits, and where it comes from.
+class LazySplit(Split):
+    """A split that knows everything about its sequences at once, and reads their inputs when they are first touched.
 
     Parameters
     ----------
-    name : str
-        As in `list_datasets`.
-    task : str
-        "next-step": the targets of a piece are its own frames, one step later.
-    train, valid, test : Split
-        All of the same widths.
-    input_size, output_size : int
-        Values a frame; taken from the splits when left at 0.
-    stand_in_for : str or None
-        The papers' data set that this one takes the place of; None for the papers' own data.
-    sha256 : str
-        Hash of the verified file that the numbers were read from; goes into every trial's record.
-    licence, citation : str
-        Terms of the data, and what to cite.
+    read : callable
+        Returns the inputs, shape (frames, input_size), float32.
+    input_size : int
+        Values a frame.
+    targets, offsets, label_offsets, names
+        As for `Split`.
 
-    Raises
-    ------
-    UsageError
-        If the splits do not fit each other or the sizes given.
+    Examples
+    --------
+    >>> split = LazySplit(lambda: np.ones((3, 2), np.float32), 2, np.array([1, 0, 1]), np.array([0, 3]))
+    >>> split, split.inputs.sum()
+    (Split(1 sequence, 3 frames, 2 inputs, 3 labels), np.float32(6.0))
     """
 
-    name: str
-    task: str
-    train: Split
-    valid: Split
-    test: Split
-    input_size: int = 0
-    output_size: int = 0
-    stand_in_for: str | None = None
-    sha256: str = ""
-    licence: str = ""
-    citation: str = ""
+    def __init__(
+        self,
+        read: Callable[[], np.ndarray],
+        input_size: int,
+        targets: np.ndarray,
+        offsets: np.ndarray,
+        label_offsets: np.ndarray | None = None,
+        names: tuple[str, ...] = (),
+    ) -> None:
+        known = {"targets": targets, "offsets": offsets, "label_offsets": label_offsets, "names": names}
+        for name, value in {**known, "_read": read, "_input_size": input_size}.items():
+            object.__setattr__(self, name, value)
+        frames = int(offsets[-1])
+        # The laws of a split hold for stand-ins of no size as they will for the inputs themselves.
+        Split(np.broadcast_to(np.float32(0), (frames, input_size)), targets, offsets, label_offsets, names)
 
-    def __post_init__(self) -> None:
-        for field, array in (("input_size", "inputs"), ("output_size", "targets")):
-            if getattr(self, field) == 0:
-                object.__setattr__(self, field, getattr(self.train, array).shape[1])
-            for name, split in self.splits.items():
-                got = getattr(split, array).shape[1]
-                if got != getattr(self, field):
-                    raise UsageError(
-                        f"data set {self.name!r}: {array} of {name} are {got} wide, "
-                        f"expected {field}={getattr(self, field)}"
-                    )
-
-    @property
-    def splits(self) -> Mapping[str, Split]:
-        """The three splits by name, in the order train, valid, test."""
-        return {"train": self.train, "valid": self.valid, "test": self.test}
+    @cached_property
+    def inputs(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """All sequences' inputs, read now."""
+        array = self._read()  # type: ignore[attr-defined]
+        _check_matrix(array, "inputs")
+        if array.shape != (self.frames, self.input_size):
+            raise UsageError(f"Split: read inputs of shape {array.shape}, expected {(self.frames, self.input_size)}")
+        return array
 
     @property
-    def what(self) -> str:
-        """Say whether these are the papers' own data or a stand-in, and for what."""
-        return f"stand-in for {self.stand_in_for}" if self.stand_in_for else "papers' own data"
+    def input_size(self) -> int:
+        """Values a frame."""
+        return self._input_size  # type: ignore[attr-defined]
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row a sequence.
+    def __reduce__(self) -> tuple[Any, ...]:  # a copy in another process has the inputs, not the way to them
+        return Split, (self.inputs, self.targets, self.offsets, self.label_offsets, self.names)
 
-        Returns
-        -------
-        pandas.DataFrame
-            Columns split, index (within the split) and frames (to be predicted: for next-step data one
-            fewer than the piece has).
-        """
-        import pandas as pd
 
-        return pd.DataFrame(
-            [
-                {"split": name, "index": index, "frames": int(frames)}
-                for name, split in self.splits.items()
-                for index, frames in enumerate(split.lengths)
-            ]
-        )
+def offsets_of(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return where sequences of these lengths begin when they lie end to end, and where the last one ends.
 
-    def card(self) -> str:
-        """Return a page of text: what the data are, their splits, licence and citation."""
-        lines = [f"{self.name}: {self.what.upper() if self.stand_in_for else self.what}", f"task: {self.task}"]
-        lines.append(f"a frame: {_number(self.input_size, 'input')}, {_number(self.output_size, 'output')}")
-        for name, split in self.splits.items():
-            low, middle, high = np.percentile(split.lengths, [0, 50, 100])
-            lines.append(
-                f"{name}: {_number(len(split), 'sequence')}, {_number(len(split.inputs), 'frame')} to predict; "
-                f"shortest {low:.0f}, median {middle:.0f}, longest {high:.0f}"
-            )
-        lines += [f"sha256: {self.sha256}", f"licence: {self.licence}", f"cite: {self.citation}"]
-        if self.stand_in_for:
-            lines.append(f"Numbers on {self.name} are not comparable with published ones on {self.stand_in_for}.")
-        return "\n".join(lines)
+    Examples
+    --------
+    >>> offsets_of([2, 3])
+    array([0, 2, 5])
+    """
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
-    def __repr__(self) -> str:
-        counts = ", ".join(f"{name} {len(split)}" for name, split in self.splits.items())
-        return (
-            f"SequenceDataset({self.name!r}, {self.what}, {self.task}, {_number(self.input_size, 'input')}, "
-            f"{_number(self.output_size, 'output')}, sequences: {counts})"
-        )
+
+def number(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    Examples
+    --------
+    >>> number(1, "frame"), number(2000, "frame"), number(82, "class")
+    ('1 frame', '2,000 frames', '82 classes')
+    """
+    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{ending}"
+
+
+def _side_by_side(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    longest = max(map(len, arrays))
+    together = np.zeros((longest, len(arrays), *arrays[0].shape[1:]), dtype=arrays[0].dtype)
+    for column, array in enumerate(arrays):
+        together[: len(array), column] = array
+    return together
 
 
 def _checked_pair(index: int, pair: Any) -> Pair:
     try:
-        inputs, targets = (np.ascontiguousarray(array, dtype=np.float32) for array in pair)
+        inputs, targets = pair
+        inputs, targets = np.ascontiguousarray(inputs, dtype=np.float32), np.asarray(targets)
+        labelled = targets.ndim == 1 and targets.dtype.kind in "iu"
+        targets = np.ascontiguousarray(targets, dtype=np.int64 if labelled else np.float32)
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"Split.from_list: sequence {index} is not a pair (inputs, targets) of numeric arrays: {error}"
         ) from error
-    if inputs.ndim != 2 or targets.ndim != 2 or len(inputs) != len(targets) or len(inputs) < 1:
+    fits = labelled or (targets.ndim == 2 and len(inputs) == len(targets))
+    if inputs.ndim != 2 or not fits or len(inputs) < 1:
         raise UsageError(
             f"Split.from_list: sequence {index} has inputs of shape {inputs.shape} and targets of shape "
-            f"{targets.shape}, expected (time, features) and (time, outputs) of the same time, at least 1"
+            f"{targets.shape}, expected (time, features) and (time, outputs) of the same time, at least 1, "
+            "or whole-number labels (labels,)"
         )
     return inputs, targets
+
+
+def _check_matrix(array: Any, name: str) -> None:
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype != np.float32:
+        raise UsageError(f"Split: {name} is {_describe(array)}, expected a float32 array of shape (frames, width)")
+
+
+def _check_labels(labels: Any, frames: int | None) -> None:
+    if not isinstance(labels, np.ndarray) or labels.dtype != np.int64:
+        raise UsageError(f"Split: targets is {_describe(labels)}, expected labels as an int64 array of shape (labels,)")
+    if frames is not None and len(labels) != frames:
+        raise UsageError(f"Split: {frames} frames of inputs and {len(labels)} labels, expected as many")
+    if len(labels) and labels.min() < 0:
+        raise UsageError(f"Split: a label is {labels.min()}, expected 0 or more")
+
+
+def _check_offsets(offsets: Any, name: str, total: int, what: str, *, least: int) -> None:
+    if not isinstance(offsets, np.ndarray) or offsets.ndim != 1 or offsets.dtype != np.int64 or len(offsets) < 1:
+        raise UsageError(f"Split: {name} is {_describe(offsets)}, expected an int64 array of shape (sequences + 1,)")
+    if offsets[0] != 0 or offsets[-1] != total or np.any(np.diff(offsets) < least):
+        rise = "a strict rise" if least else "a rise"
+        empty = " (no sequence is empty)" if least else ""
+        raise UsageError(
+            f"Split: {name} run from {offsets[0]} to {offsets[-1]}; expected {rise} from 0 to the {total} {what}{empty}"
+        )
 
 
 def _describe(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"{value.dtype} of shape {value.shape}"
     return type(value).__name__
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,7 +1,8 @@
 """Read MusicXML scores: which note sounds when, part by part, and the key signature.
 
-Only what sampling needs: partwise scores, pitches, durations, ties left alone (sampling does not hear
-them), repeats not played. XML that declares entities is refused. May import `errors` and `data.archives`.
+Only what sampling needs: partwise scores, pitches, durations, ties left alone (sampling does not hear them),
+repeats not played. XML that declares entities is refused. May import `errors`, `data.archives` and
+`data.guarded_xml`.
 """
 
 from __future__ import annotations
@@ -10,16 +11,13 @@ import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from fractions import Fraction
-from xml.parsers import expat
 
 from odyssey_kit.data.archives import open_zip, read_member
+from odyssey_kit.data.guarded_xml import MAX_XML_BYTES, parse_xml
 from odyssey_kit.errors import DataError
 
 __all__ = ["Note", "Score", "parse_xml", "read_score", "score_bytes"]
 
-# The largest score read here is 1.4 MB.
-_MAX_XML_BYTES = 16_000_000
-_MAX_DEPTH = 64
 _MAX_QUARTERS = 50_000
 
 _SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
@@ -67,60 +65,8 @@ def score_bytes(data: bytes, name: str) -> bytes:
     container = parse_xml(read_member(archive, "META-INF/container.xml", limit=100_000, source=name), name)
     for element in container.iter():
         if element.tag.rpartition("}")[2] == "rootfile" and element.get("full-path"):
-            return read_member(archive, str(element.get("full-path")), limit=_MAX_XML_BYTES, source=name)
+            return read_member(archive, str(element.get("full-path")), limit=MAX_XML_BYTES, source=name)
     raise DataError(f"{name}: META-INF/container.xml names no score")
-
-
-def parse_xml(data: bytes, name: str) -> ET.Element:
-    """Return the root element of an XML document that declares nothing of its own.
-
-    Raises
-    ------
-    DataError
-        If it is not well-formed, too large or too deep, or declares entities (which could make a small
-        file endless) or an internal document type.
-    """
-    if len(data) > _MAX_XML_BYTES:
-        raise DataError(f"{name}: {len(data):,} bytes of XML, expected at most {_MAX_XML_BYTES:,}")
-    tree = _GuardedTree(name)
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.StartElementHandler = tree.start
-    parser.EndElementHandler = tree.end
-    parser.CharacterDataHandler = tree.builder.data
-    parser.StartDoctypeDeclHandler = tree.doctype
-    parser.EntityDeclHandler = tree.entity
-    try:
-        parser.Parse(data, True)
-        return tree.builder.close()
-    except (expat.ExpatError, ET.ParseError, AssertionError, LookupError, ValueError) as error:
-        raise DataError(f"{name}: not well-formed XML ({error})") from error
-
-
-class _GuardedTree:
-    """Builds the tree from the parser's calls, and refuses what a score has no need of."""
-
-    def __init__(self, name: str) -> None:
-        self.builder = ET.TreeBuilder()
-        self._name = name
-        self._depth = 0
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        if self._depth > _MAX_DEPTH:
-            raise DataError(f"{self._name}: elements nest deeper than {_MAX_DEPTH}")
-        self.builder.start(tag, attributes)
-
-    def end(self, tag: str) -> None:
-        self._depth -= 1
-        self.builder.end(tag)
-
-    def doctype(self, _name: str, _system: str | None, _public: str | None, has_internal_subset: int) -> None:
-        if has_internal_subset:
-            raise DataError(f"{self._name}: the XML declares a document type of its own, which is refused")
-
-    def entity(self, *_declaration: object) -> None:
-        raise DataError(f"{self._name}: the XML declares an entity, which is refused")
 
 
 def read_score(data: bytes, name: str) -> Score:
