@@ -281,7 +281,7 @@ def test_an_unknown_study_is_one_line(odyssey, command, tmp_path):
     answer = odyssey(command, "first-lite")
     assert answer.code == 2
     assert answer.complaint == (
-        "odyssey: no study is called 'first-lite'; known: first-light, odyssey-jsb. See `odyssey plan --help`."
+        "odyssey: no study is called 'first-lite'; did you mean first-light? `odyssey studies` lists all"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -300,7 +300,7 @@ def test_an_unknown_study_is_one_line(odyssey, command, tmp_path):
         ("run first-light --export-every nan", r"odyssey: export_every is nan, expected at least 0"),
         ("plan first-light --rows -1", r"odyssey plan: Invalid value for '--rows': .*0"),
         ("run first-light second-light", r"odyssey run: .*unexpected extra argument.*second-light"),
-        ("run first-light --executor cloud:9", r"odyssey: executor is 'cloud:9', expected serial, local or local:N"),
+        ("run first-light --executor cloud:9", r"odyssey: executor is 'cloud:9', expected serial, local, local:N"),
         ("data fetch timit", r"odyssey: no data set is called 'timit'; known: .*jsb-chorales"),
         ("data verify timit", r"odyssey: no data set is called 'timit'; known: .*jsb-chorales"),
     ],

@@ -223,7 +223,7 @@ def test_a_card_of_a_part_says_so(folder, store_file):
     fill(store_file, [pair for pair in RESULTS if pair[0].index < 3 and pair[0].variant.name == "V"] + RESULTS[:1])
     done = len({spec.key for spec, _ in published_results(publish(store_file, folder))})
     text = (folder / "CARD.md").read_text("utf-8")
-    assert f"**Partial: {done} of 16 planned trials.**" in text
+    assert f"**Partial: {done} of 16 planned trials; no block of draws is finished in every cell" in text
     assert json.loads((folder / "study.json").read_text("utf-8"))["counts"]["planned"] == 16
 
 

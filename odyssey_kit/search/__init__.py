@@ -7,12 +7,13 @@ from odyssey_kit.search.publish import export, published_folder, published_resul
 from odyssey_kit.search.runner import RunSummary, run_study
 from odyssey_kit.search.status import study_status
 from odyssey_kit.search.store import Store, open_for_reading, open_for_writing, store_path
-from odyssey_kit.search.studies import STUDIES, named_study
-from odyssey_kit.search.study import StudySpec
+from odyssey_kit.search.studies import STUDIES, named_study, study_names, what_is_missing
+from odyssey_kit.search.study import Shard, StudySpec
 
 __all__ = [
     "STUDIES",
     "RunSummary",
+    "Shard",
     "Store",
     "StudySpec",
     "export",
@@ -23,5 +24,7 @@ __all__ = [
     "published_results",
     "run_study",
     "store_path",
+    "study_names",
     "study_status",
+    "what_is_missing",
 ]

@@ -22,7 +22,15 @@ from odyssey_kit.errors import StudyError
 from odyssey_kit.search.study import StudySpec
 from odyssey_kit.training import TrialResult, TrialSpec, canonical_json
 
-__all__ = ["Store", "open_for_reading", "open_for_writing", "store_path"]
+__all__ = [
+    "Store",
+    "check_same_study",
+    "definition",
+    "differences",
+    "open_for_reading",
+    "open_for_writing",
+    "store_path",
+]
 
 SCHEMA = 1
 _TABLES = """
@@ -144,7 +152,8 @@ def _check_file(path: Path, study: StudySpec) -> None:
             check_same_study(Store(connection, path), study)
 
 
-def _differences(stored: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:
+def differences(stored: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:
+    """Return in words where two definitions differ."""
     found = []
     for name in sorted(stored.keys() | asked.keys()):
         if name not in stored or name not in asked:
@@ -152,13 +161,13 @@ def _differences(stored: dict[str, Any], asked: dict[str, Any], prefix: str = ""
             continue
         old, new = stored[name], asked[name]
         if isinstance(old, dict) and isinstance(new, dict):
-            found += _differences(old, new, f"{prefix}{name}.")
+            found += differences(old, new, f"{prefix}{name}.")
         elif old != new:
             found.append(f"{prefix}{name}: stored {old!r}, asked {new!r}")
     return found
 
 
-def _definition(study: StudySpec) -> dict[str, Any]:
+def definition(study: StudySpec) -> dict[str, Any]:
     """Return what makes a study the same study; more trials of it are welcome."""
     definition = {name: value for name, value in study.to_dict().items() if name not in ("title", "n_trials")}
     cells = {cell.name: cell.to_dict() for cell in study.variants}
@@ -174,11 +183,11 @@ def check_same_study(store: Store, study: StudySpec) -> StudySpec | None:
         If it is another study than the one asked for.
     """
     stored = store.study()
-    differences = _differences(_definition(stored), _definition(study)) if stored else []
-    if differences:
+    found = differences(definition(stored), definition(study)) if stored else []
+    if found:
         raise StudyError(
             f"{store.path} holds another study named {study.name!r}; nothing was changed. Differences: "
-            f"{'; '.join(differences)}. Give the new study a name of its own, or move the file away."
+            f"{'; '.join(found)}. Give the new study a name of its own, or move the file away."
         )
     return stored
 
