@@ -13,8 +13,8 @@ pytest.importorskip("numba", reason="a study needs the extra [train]")
 import fake_work
 
 from odyssey_kit.search import STUDIES, export, open_for_writing, published_folder, published_results, study_names
+from odyssey_kit.search.lookup import what_is_missing
 from odyssey_kit.search.plain_text import assign, dump, load_mapping
-from odyssey_kit.search.studies import what_is_missing
 
 NINE = ["V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP", "FGR"]
 ODYSSEY = {"hidden_size": (20, 200), "learning_rate": (1e-6, 1e-2), "momentum": (0.01, 1.0), "input_noise_std": (0, 1)}

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from odyssey_kit.cli import analysis, data, study
+from odyssey_kit.cli import analysis, data, study, upkeep
 from odyssey_kit.errors import OdysseyError
 
 __all__ = ["app", "main"]
@@ -27,6 +27,9 @@ _COMMANDS = {
     "status": study.status,
     "export": study.export,
     "analyze": analysis.analyze,
+    "import": upkeep.import_,
+    "doctor": upkeep.doctor,
+    "audit": upkeep.audit,
 }
 _DATA_COMMANDS = {"list": data.list_, "fetch": data.fetch, "verify": data.verify}
 

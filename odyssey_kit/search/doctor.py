@@ -14,7 +14,7 @@ import filelock
 
 from odyssey_kit.errors import OdysseyError
 from odyssey_kit.search.publish import published_folder, published_results
-from odyssey_kit.search.store import open_for_reading, open_for_writing, store_path
+from odyssey_kit.search.store import locked, open_for_reading, open_for_writing, store_path
 from odyssey_kit.search.study import StudySpec
 from odyssey_kit.training import TrialResult, TrialSpec
 
@@ -55,16 +55,18 @@ def _rows(connection: sqlite3.Connection, size: int) -> Iterator[Row | None]:
 
 def _look(path: Path) -> tuple[str, list[Row], int]:
     """Return what the database says of itself, its good rows, and how many cannot be understood."""
-    good: list[Row] = []
-    bad = 0
+    rows: list[Row | None] = []
+    size, log = path.stat().st_size, _log(path)
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
-            for row in _rows(connection, path.stat().st_size + _log(path)):
-                good, bad = ([*good, row], bad) if row else (good, bad + 1)
-            said = connection.execute("PRAGMA integrity_check(3)").fetchall()
-        return "; ".join(" ".join(str(line).split()) for (line,) in said), good, bad
+            rows.extend(_rows(connection, size + log))
+            (page,) = connection.execute("PRAGMA page_size").fetchone()
+            lines = [" ".join(str(line).split()) for (line,) in connection.execute("PRAGMA integrity_check(3)")]
+        said = "its last page is cut short" if size % page and not log else "; ".join(lines)
     except sqlite3.DatabaseError as error:
-        return str(error), good, bad
+        said = str(error)
+    good = [row for row in rows if row]
+    return said, good, len(rows) - len(good)
 
 
 def _log(path: Path) -> int:
@@ -160,12 +162,16 @@ def repair(study: StudySpec, path: Path | None = None) -> list[str]:
     if (said == "ok" and not bad) or not good:
         return done
     aside = path.with_name(f"{path.stem}.damaged-{time.strftime('%Y%m%d-%H%M%S')}.sqlite")
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    with open_for_writing(study, path) as store:
-        for spec, result in good:
-            store.add(spec, result)
+    mended = path.with_name(f"{path.stem}.mended.sqlite")
+    with locked(path):
+        with open_for_writing(study, mended) as store:
+            for spec, result in good:
+                store.add(spec, result)
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+        mended.rename(path)
+    mended.with_suffix(".lock").unlink(missing_ok=True)
     done.append(
         f"the damaged store was moved to {aside}, and its {len(good)} readable trials into a new {path}; "
         "the rest is pending again, or taken up from what is published"

@@ -1,4 +1,7 @@
-"""Taking up what ran elsewhere: the stores of shards, and published folders. May import `store`, `publish` and `study`."""
+"""Taking up what ran elsewhere: the stores of shards, and published folders.
+
+May import `store`, `publish`, `study` and `errors`.
+"""
 
 from __future__ import annotations
 

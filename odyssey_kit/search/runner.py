@@ -21,11 +21,11 @@ from typing import Any
 from odyssey_kit.data import load_dataset
 from odyssey_kit.errors import OdysseyError, StudyError, UsageError
 from odyssey_kit.search.executors import Workers, describe_failure, parse_executor, train_one
+from odyssey_kit.search.lookup import what_is_missing
 from odyssey_kit.search.progress import Progress
 from odyssey_kit.search.publish import export, published_folder, published_results
 from odyssey_kit.search.slots import Ended, Slots
 from odyssey_kit.search.store import Store, open_for_writing, store_path
-from odyssey_kit.search.studies import what_is_missing
 from odyssey_kit.search.study import Shard, StudySpec
 from odyssey_kit.training import TrialResult, TrialSpec
 from odyssey_kit.training.provenance import provenance

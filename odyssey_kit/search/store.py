@@ -27,6 +27,7 @@ __all__ = [
     "check_same_study",
     "definition",
     "differences",
+    "locked",
     "open_for_reading",
     "open_for_writing",
     "store_path",
@@ -209,7 +210,7 @@ def _who(holder: Path) -> str:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Be the only writer of a store; the system ends the lock with the process, however that ends."""
     holder = path.with_suffix(".holder")
     try:
@@ -241,7 +242,7 @@ def open_for_writing(study: StudySpec, path: Path | None = None) -> Iterator[Sto
         The file is left as it was.
     """
     path = path or store_path(study.name)
-    with _locked(path):
+    with locked(path):
         _check_file(path, study)
         with closing(_connect(path, "rwc")) as connection:
             store = Store(connection, path)

@@ -1,26 +1,20 @@
-"""The named studies, as data: the Odyssey, its arms, and Breuel's. May import the rest of `search` and what it imports.
+"""The named studies, as data: the Odyssey, its arms, and Breuel's. May import `study` and what it imports.
 
 Where a paper leaves a setting unsaid, what is taken stands here with its reason.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
 
-from odyssey_kit.analysis.trials import Trials, load_trials, select_top
-from odyssey_kit.data.manifest import dataset_names
-from odyssey_kit.errors import StudyError, UsageError
-from odyssey_kit.search.publish import published_folder
 from odyssey_kit.search.study import StudySpec
 from odyssey_kit.space import ODYSSEY_SPACE, Categorical, LogUniform, OneMinusLogUniform, SearchSpace
 from odyssey_kit.training import Protocol
 from odyssey_kit.variants import BREUEL_VARIANTS, ODYSSEY_VARIANTS, UNPUBLISHED_VARIANTS, LSTMVariant
 
-__all__ = ["STUDIES", "named_study", "study_names", "what_is_missing"]
+__all__ = ["STUDIES"]
 
 _NINE = tuple(ODYSSEY_VARIANTS.values())
 _JSB = ("jsb-chorales",)
@@ -261,103 +255,3 @@ _BREUELS = (
 )
 
 STUDIES: Mapping[str, StudySpec] = MappingProxyType({study.name: study for study in (*_ODYSSEY, *_ARMS, *_BREUELS)})
-
-
-# ---- studies that begin where another one ended --------------------------------------------------
-
-
-def _complete(name: str, cells: tuple[str, ...], results: Path | None) -> Trials:
-    """Return the published trials of some cells of a named study, once all of them are there."""
-    whole = STUDIES[name]
-    wanted = len(whole.tasks) * len(cells) * whole.n_trials
-    folder = published_folder(name, results)
-    trials = load_trials(folder).query(f"variant in {cells!r}") if (folder / "trials.parquet").exists() else None
-    have = 0 if trials is None else len(trials)
-    if trials is None or have < wanted:
-        raise StudyError(
-            f"it begins with the best draws of {name}, of whose {wanted} trials of {' and '.join(cells)} {have} are "
-            f"published in {folder}. Next: odyssey run {name}, then odyssey export {name}"
-        )
-    return trials
-
-
-def _seeds(name: str, results: Path | None) -> StudySpec:
-    cells, best, seeds = ("V", "CIFG"), 10, 10
-    trials = _complete("odyssey-jsb", cells, results)
-    top = select_top(trials, top=best / STUDIES["odyssey-jsb"].n_trials).frame.sort_values(["valid_metric", "index"])
-    params = {law: f"params_{law}" for law in ODYSSEY_SPACE}
-    given = {
-        cell: tuple(
-            {law: getattr(row, column) for law, column in params.items()}
-            for row in top[top["variant"] == cell].itertuples()
-        )
-        for cell in cells
-    }
-    return StudySpec(
-        name=name,
-        title="The ten best draws of vanilla and of CIFG in odyssey-jsb, with ten seeds each.",
-        tasks=_JSB,
-        variants=_cells(*cells),
-        n_trials=best * seeds,
-        given=given,
-    )
-
-
-_DERIVED: Mapping[str, Callable[[str, Path | None], StudySpec]] = MappingProxyType({"odyssey-jsb-seeds": _seeds})
-
-
-# ---- by name -------------------------------------------------------------------------------------
-
-
-def study_names() -> list[str]:
-    """Return the names of all named studies."""
-    return [*STUDIES, *_DERIVED]
-
-
-def named_study(name: str, results: Path | None = None) -> StudySpec:
-    """Return the study of that name, or the one that a YAML file describes.
-
-    Parameters
-    ----------
-    name : str
-        A name, or the path of a file that ends in .yaml or .yml.
-    results : Path, optional
-        The folder of published studies, for those that begin where another one ended.
-
-    Raises
-    ------
-    UsageError
-        If there is none, or the file describes none.
-    StudyError
-        If it begins with the results of a study that is not complete.
-
-    Examples
-    --------
-    >>> import odyssey_kit as ok
-    >>> len(ok.named_study("first-light").plan())
-    180
-    """
-    if name.endswith((".yaml", ".yml")):
-        try:
-            return StudySpec.from_yaml(Path(name).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{name} cannot be read ({error}); expected a study as YAML") from error
-    if name in _DERIVED:
-        try:
-            return _DERIVED[name](name, results)
-        except StudyError as error:
-            raise StudyError(f"{name} cannot be planned yet: {error}") from error
-    if name not in STUDIES:
-        close = difflib.get_close_matches(name, study_names(), n=3, cutoff=0.5)
-        meant = f"did you mean {' or '.join(close)}? " if close else ""
-        raise UsageError(f"no study is called {name!r}; {meant}`odyssey studies` lists all")
-    return STUDIES[name]
-
-
-def what_is_missing(study: StudySpec) -> list[str]:
-    """Return what a study needs that this version does not have: data sets, and settings of the trainer."""
-    known = dataset_names()
-    absent = [f"the data set {task}" for task in study.tasks if task not in known]
-    specs = [study.trial(study.tasks[0], cell, 0) for cell in study.variants]
-    settings = sorted({text.partition("=")[0] for spec in specs for text in spec.protocol.not_trained()})
-    return absent + [f"the trainer's {setting}" for setting in settings]
