@@ -89,6 +89,30 @@ def steady(spec: ok.TrialSpec) -> ok.TrialResult:
     return quick(spec)
 
 
+def slow(spec: ok.TrialSpec) -> ok.TrialResult:
+    """Take a third of a second."""
+    log(spec)
+    time.sleep(0.3)
+    return quick(spec)
+
+
+def hangs_at_two(spec: ok.TrialSpec) -> ok.TrialResult:
+    """Never come back from V's draw 2."""
+    log(spec)
+    if spec.index == 2 and spec.variant.name == "V":
+        time.sleep(3600)
+    return quick(spec)
+
+
+def exhausts_memory_at_two(spec: ok.TrialSpec) -> ok.TrialResult:
+    """Ask for more and more memory in V's draw 2."""
+    log(spec)
+    if spec.index == 2 and spec.variant.name == "V":
+        hoard = [bytearray(2**26) for _ in range(2**12)]
+        raise AssertionError(f"got {len(hoard)} times 64 MiB")
+    return quick(spec)
+
+
 def endless(spec: ok.TrialSpec) -> ok.TrialResult:
     """Take longer than any test."""
     log(spec)

@@ -127,16 +127,27 @@ def _run_pending(slots: Slots, pending: list[TrialSpec], how: _How) -> bool:
             slots.submit(*waiting.pop())
         if over and not slots.busy:
             break
-        for future in slots.wait(_TICK):
-            ended = slots.take(future)
-            result = _outcome(slots, ended, how.max_attempts)
-            if result is not None:
-                how.keep(ended.spec, result)
-            else:
-                waiting.append((ended.spec, ended.attempt + 1))
-            slots.release(future)  # not before it is stored: see what `_work_through` does in the end
+        waiting += _take_in(slots, how)
         how.tick()
     return bool(waiting)
+
+
+def _take_in(slots: Slots, how: _How) -> list[tuple[TrialSpec, int]]:
+    """Wait a moment, keep what has come in, and return what is to be tried again.
+
+    A function of its own, for nothing may hold on to a future whose result is kept: a cluster would train it
+    again if the worker that has it dies.
+    """
+    again = []
+    for future in slots.wait(_TICK):
+        ended = slots.take(future)
+        result = _outcome(slots, ended, how.max_attempts)
+        if result is None:
+            again.append((ended.spec, ended.attempt + 1))
+        else:
+            how.keep(ended.spec, result)
+        slots.release(future)  # not before it is stored: see what `_work_through` does in the end
+    return again
 
 
 @contextmanager
