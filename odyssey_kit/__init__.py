@@ -53,6 +53,7 @@ _PUBLIC = {
     "late_minus_best": "analysis",
     "divergence_survival": "analysis",
     "replay_rules": "analysis",
+    "from_optuna": "analysis",
     "load_trials": "analysis",
     "select_top": "analysis",
     "DataError": "errors",
@@ -109,6 +110,7 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis import guess_space as guess_space
     from odyssey_kit.analysis import late_minus_best as late_minus_best
     from odyssey_kit.analysis import learning_rate_scaling as learning_rate_scaling
+    from odyssey_kit.analysis import from_optuna as from_optuna
     from odyssey_kit.analysis import load_trials as load_trials
     from odyssey_kit.analysis import read_space as read_space
     from odyssey_kit.analysis import read_table as read_table

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import odyssey_kit as ok
+from odyssey_kit.cli import _interrupt_once
 from odyssey_kit.search.runner import run_study
 from odyssey_kit.search.store import Store
 from odyssey_kit.training import EpochRow
@@ -177,6 +178,7 @@ def main() -> None:
         return new
 
     Store.add = add_and_tell
+    _interrupt_once()
     summary = run_study(
         study("killed", n_trials=int(trials)),
         executor=executor,
@@ -190,4 +192,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:  # after the run, when all is kept
+        sys.exit(130)

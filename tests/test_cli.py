@@ -19,7 +19,7 @@ pytest.importorskip("numba", reason="a study needs the extra [train]")
 
 import fake_work
 
-from odyssey_kit import search
+from odyssey_kit import cli, search
 from odyssey_kit.cli import main
 from odyssey_kit.cli.printing import WIDTH
 from odyssey_kit.search import open_for_reading, open_for_writing, store_path
@@ -69,6 +69,8 @@ def odyssey(tmp_path, monkeypatch, capsys):
         monkeypatch.setenv(f"ODYSSEY_{name}", str(tmp_path / name.lower()))
     monkeypatch.delenv("ODYSSEY_DATA", raising=False)
     monkeypatch.setenv("COLUMNS", "300")
+
+    monkeypatch.setattr(cli, "_interrupt_once", lambda: None)  # this process is not a command's
 
     def no_network(*_: object, **__: object) -> None:
         raise OSError("the network is out of reach")

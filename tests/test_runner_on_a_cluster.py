@@ -94,6 +94,7 @@ def test_a_study_runs_on_two_workers_and_only_once(place, cluster):
     assert len({line.split()[1] for line in place.log.read_text().splitlines()}) == 2, "both workers had their share"
 
 
+@pytest.mark.slow
 def test_a_trial_that_raises_there_is_tried_again_and_then_failed(place, cluster):
     summary = place.run(work=fake_work.raises_at_two, executor=f"dask:{cluster.address}")
     assert (summary.done, summary.failed) == (10, 2)
@@ -101,6 +102,7 @@ def test_a_trial_that_raises_there_is_tried_again_and_then_failed(place, cluster
     assert all(tries[spec.key] == (2 if spec.index == 2 else 1) for spec in PLAN)
 
 
+@pytest.mark.slow
 def test_missing_data_on_a_worker_end_the_run_with_their_error(place, cluster):
     with pytest.raises(ok.MissingDataError, match="made up to be missing"):
         place.run(work=fake_work.lacks_data, executor=f"dask:{cluster.address}")
@@ -166,6 +168,7 @@ def test_ctrl_c_does_not_wait_for_a_cluster(place, cluster):
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow
 def test_a_trial_that_hangs_on_a_cluster_is_ended_by_its_worker(place, tmp_path):
     os.environ["DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES"] = "0"
     try:
@@ -193,6 +196,7 @@ def test_an_address_where_nothing_answers_is_one_line(place, monkeypatch):
     assert not place.store.exists()
 
 
+@pytest.mark.slow
 def test_a_scheduler_without_workers_is_one_line(place, tmp_path, monkeypatch):
     monkeypatch.setattr("odyssey_kit.search.cluster._SECONDS_TO_CONNECT", 8)
     started = Cluster(tmp_path, workers=0)
@@ -238,6 +242,7 @@ def test_the_same_trial_gives_the_same_bits_through_a_cluster(place, cluster):
     assert all(1 < row["metrics"]["test_metric"] < 61 for row in local.values())
 
 
+@pytest.mark.slow
 def test_more_workers_that_come_later_are_used(place, cluster):
     study = replace(STUDY, n_trials=80)
     begun = Running(place, executor=f"dask:{cluster.address}", n_trials=80)

@@ -37,6 +37,8 @@ _PUBLIC = {
     "late_minus_best": "divergence",
     "divergence_survival": "divergence",
     "replay_rules": "replay",
+    "fanova": "functional_anova",
+    "from_optuna": "optuna_studies",
 }
 
 __all__ = [
@@ -59,6 +61,7 @@ __all__ = [
     "guess_space",
     "late_minus_best",
     "learning_rate_scaling",
+    "from_optuna",
     "load_trials",
     "read_space",
     "read_table",
@@ -97,6 +100,8 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis.reading import read_table as read_table
     from odyssey_kit.analysis.replay import replay_rules as replay_rules
     from odyssey_kit.analysis.scaling import learning_rate_scaling as learning_rate_scaling
+    from odyssey_kit.analysis.functional_anova import fanova as fanova
+    from odyssey_kit.analysis.optuna_studies import from_optuna as from_optuna
     from odyssey_kit.analysis.schema import SCHEMA as SCHEMA
     from odyssey_kit.analysis.schema import Column as Column
     from odyssey_kit.analysis.schema import arrow_schema as arrow_schema

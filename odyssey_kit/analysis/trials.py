@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -30,6 +30,9 @@ from odyssey_kit.analysis.schema import (
 )
 from odyssey_kit.errors import StudyError, UsageError
 from odyssey_kit.space import SearchSpace
+
+if TYPE_CHECKING:
+    import optuna
 
 __all__ = [
     "SCHEMA",
@@ -147,6 +150,12 @@ class Trials:
         counts = grouped[ends].sum().astype(int)
         counts.insert(0, "trials", grouped.size())
         return counts.reset_index()
+
+    def to_optuna(self, *, storage: Any = None, study_name: str | None = None) -> optuna.Study:
+        """Return the trials as a study of Optuna; see `odyssey_kit.analysis.optuna_studies.to_optuna`."""
+        from odyssey_kit.analysis.optuna_studies import to_optuna
+
+        return to_optuna(self, storage=storage, study_name=study_name)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a copy of the table."""

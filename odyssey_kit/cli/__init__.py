@@ -6,6 +6,7 @@ Results go to standard output, progress to standard error. Exit codes: 0 done, 1
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Any
 
@@ -59,8 +60,20 @@ def _usage(error: Any) -> str:
     return f"{command}: {' '.join(text.split()).rstrip('.')}. See `{command} --help`."
 
 
+def _interrupt_once() -> None:
+    """Let Ctrl-C interrupt once: a second one finds a command that is ending already, in good order."""
+
+    def once(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, once)
+
+
 def main() -> None:
     """Run the command line; an error of ours is one line on standard error and an exit code."""
+    _interrupt_once()
     message = ""
     try:
         code = app(prog_name="odyssey", standalone_mode=False) or 0
