@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import odyssey_kit as ok
-from odyssey_kit.cli import _interrupt_once
+from odyssey_kit.cli import _interrupt_no_more, _interrupt_once
 from odyssey_kit.search.runner import run_study
 from odyssey_kit.search.store import Store
 from odyssey_kit.training import EpochRow
@@ -187,6 +187,7 @@ def main() -> None:
         progress=False,
         work=globals()[work[0] if work else "steady"],
     )
+    _interrupt_no_more()
     os.write(1, f"{summary}\n".encode())
     sys.exit(130 if summary.interrupted else 0)
 

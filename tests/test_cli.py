@@ -70,7 +70,8 @@ def odyssey(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("ODYSSEY_DATA", raising=False)
     monkeypatch.setenv("COLUMNS", "300")
 
-    monkeypatch.setattr(cli, "_interrupt_once", lambda: None)  # this process is not a command's
+    for name in ("_interrupt_once", "_interrupt_no_more"):  # this process is not a command's
+        monkeypatch.setattr(cli, name, lambda: None)
 
     def no_network(*_: object, **__: object) -> None:
         raise OSError("the network is out of reach")

@@ -71,6 +71,11 @@ def _interrupt_once() -> None:
         signal.signal(signal.SIGINT, once)
 
 
+def _interrupt_no_more() -> None:
+    """Ignore Ctrl-C from here on: at its very end the interpreter would let it kill the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def main() -> None:
     """Run the command line; an error of ours is one line on standard error and an exit code."""
     _interrupt_once()
@@ -91,6 +96,7 @@ def main() -> None:
             raise
         code, message = getattr(error, "exit_code", 2), _usage(error)
     if code == 130:
+        _interrupt_no_more()
         message = "odyssey: interrupted; everything that was finished is kept"
     if message:
         sys.stderr.write(f"{message}\n")

@@ -1,6 +1,6 @@
 """Where trials are trained: one single-worker executor a core, so that a death costs one slot only.
 
-`concurrent.futures.Executor` is the whole interface. May import `errors` and `training`.
+`concurrent.futures.Executor` is the whole interface. May import `interrupts`, `errors` and `training`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from odyssey_kit.errors import UsageError
+from odyssey_kit.search.interrupts import held_back
 from odyssey_kit.training import TrialResult, TrialSpec
 
 __all__ = ["LocalSlot", "Serial", "Workers", "cores", "describe_failure", "local_slot", "parse_executor", "train_one"]
@@ -99,19 +100,6 @@ class Serial(Executor):
         return future
 
 
-@contextmanager
-def _interrupt_held_back() -> Iterator[None]:
-    """Keep Ctrl-C from a process that is started meanwhile: it inherits what is held back here, for good."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 class LocalSlot(ProcessPoolExecutor):
     """One spawned worker process, started by the first thing that is submitted.
 
@@ -127,7 +115,7 @@ class LocalSlot(ProcessPoolExecutor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Hand a call to the worker."""
-        with _interrupt_held_back():
+        with held_back():
             return super().submit(fn, *args, **kwargs)
 
     def kill(self) -> None:

@@ -7,12 +7,10 @@ no disk. May import the rest of `search`, `training` and `errors`.
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any
 from odyssey_kit.data import load_dataset
 from odyssey_kit.errors import OdysseyError, StudyError, UsageError
 from odyssey_kit.search.executors import Workers, describe_failure, parse_executor, train_one
+from odyssey_kit.search.interrupts import heard_once
 from odyssey_kit.search.lookup import what_is_missing
 from odyssey_kit.search.progress import Progress
 from odyssey_kit.search.publish import export, published_folder, published_results
@@ -148,25 +147,6 @@ def _take_in(slots: Slots, how: _How) -> list[tuple[TrialSpec, int]]:
             how.keep(ended.spec, result)
         slots.release(future)  # not before it is stored: see what `_work_through` does in the end
     return again
-
-
-@contextmanager
-def _one_interrupt() -> Iterator[None]:
-    """Let Ctrl-C interrupt once: what it starts takes a moment, and must not be interrupted itself."""
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield
-        return
-
-    def once(*_: object) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, once)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _check(**options: float | None) -> None:
@@ -302,7 +282,7 @@ def _work_through(
 ) -> tuple[bool, bool]:
     """Run the pending trials and keep each; return whether Ctrl-C ended it, and whether time was over."""
     ended = over = False
-    with _one_interrupt():
+    with heard_once():
         try:
             slots.start(preparation)
             over = _run_pending(slots, pending, how)
