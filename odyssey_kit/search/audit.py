@@ -57,7 +57,7 @@ class Audit:
     def passes(self) -> bool:
         """Whether no trial differs, and no more than a quarter are chaotic."""
         verdicts = self.trials["verdict"]
-        return not (verdicts == "DIFFERENT").any() and (verdicts == "chaotic").mean() <= CHAOTIC_SHARE
+        return bool(not (verdicts == "DIFFERENT").any() and (verdicts == "chaotic").mean() <= CHAOTIC_SHARE)
 
     def __str__(self) -> str:
         counts = self.trials["verdict"].value_counts()
@@ -110,7 +110,7 @@ def judge(
     gaps = [abs(p.valid_metric - a.valid_metric) for p, a, _ in pairs]
     bounds = [FACTOR * spread + FLOOR for spread in spreads]
     identical = len(first) == len(again) and all(
-        getattr(p, name) == getattr(a, name) for p, a, _ in pairs for name in _MEASURED
+        getattr(p, name) == getattr(a, name) for p, a in zip(first, again, strict=False) for name in _MEASURED
     )
     worst = int(np.argmax(np.array(gaps) / np.array(bounds))) if pairs else 0
     found: dict[str, object] = {

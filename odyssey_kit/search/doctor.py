@@ -31,6 +31,7 @@ class Finding:
     mendable: bool = False
 
 
+_LONGEST_ROW = 2**26  # bytes; what says that it is longer is garbage, which would take long to read
 Row = tuple[TrialSpec, TrialResult]
 
 
@@ -59,6 +60,7 @@ def _look(path: Path) -> tuple[str, list[Row], int]:
     size, log = path.stat().st_size, _log(path)
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_ROW)
             rows.extend(_rows(connection, size + log))
             (page,) = connection.execute("PRAGMA page_size").fetchone()
             lines = [" ".join(str(line).split()) for (line,) in connection.execute("PRAGMA integrity_check(3)")]
