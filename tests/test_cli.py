@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -453,7 +454,9 @@ REAL_DATA = os.environ.get("ODYSSEY_DATA", "")
 def process(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path(ok.__file__).parents[1])}
     command = [sys.executable, "-c", f"{code}from odyssey_kit.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    with tempfile.TemporaryDirectory() as runs:
+        environment["ODYSSEY_RUNS"] = runs
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
 
 
 def test_exit_code_and_streams_are_those_of_a_process():

@@ -6,11 +6,9 @@ May import the rest of `training`.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from odyssey_kit.training.trainer import _dataset, _Trial
+from odyssey_kit.training.trainer import Trainer, _dataset
 from odyssey_kit.training.trial import EpochRow, TrialSpec
 
 __all__ = ["first_epochs"]
@@ -36,14 +34,11 @@ def first_epochs(spec: TrialSpec, epochs: int, *, perturbation: float = 0.0, see
         With perturbation 0 the first rows of the trial's curve, bit for bit on one machine with one set of
         versions, but for the seconds.
     """
-    trial = _Trial(spec, _dataset(spec.task))
+    trainer = Trainer(spec, _dataset(spec.task))
     if perturbation:
-        theta = trial.network.theta
+        theta = trainer.network.theta
         signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=theta.shape)
         theta += (perturbation * signs).astype(theta.dtype)
-    for _ in range(epochs):
-        row = trial.epoch()
-        if not (math.isfinite(row.train_loss) and math.isfinite(row.valid_metric)):
-            break
-        trial.curve.append(row)
-    return trial.curve
+    while trainer.course.running and len(trainer.course.curve) < epochs:
+        trainer.epoch()
+    return trainer.course.curve

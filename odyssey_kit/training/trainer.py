@@ -54,8 +54,6 @@ class Trainer:
     def __init__(self, spec: TrialSpec, dataset: SequenceDataset) -> None:
         if dataset.task != "next-step":
             raise UsageError(f"data set {dataset.name!r} is a {dataset.task!r} task; this version trains 'next-step'")
-        if settings := spec.protocol.not_trained():
-            raise UsageError(f"this version cannot train with {', '.join(settings)}; such a trial can only be planned")
         compile_apart(spec.protocol.dtype)
         self.spec, self.course = spec, Course(spec, dataset)
         dtype = np.dtype(spec.protocol.dtype)
