@@ -107,10 +107,10 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis import expected_best as expected_best
     from odyssey_kit.analysis import fanova as fanova
     from odyssey_kit.analysis import find_basins as find_basins
+    from odyssey_kit.analysis import from_optuna as from_optuna
     from odyssey_kit.analysis import guess_space as guess_space
     from odyssey_kit.analysis import late_minus_best as late_minus_best
     from odyssey_kit.analysis import learning_rate_scaling as learning_rate_scaling
-    from odyssey_kit.analysis import from_optuna as from_optuna
     from odyssey_kit.analysis import load_trials as load_trials
     from odyssey_kit.analysis import read_space as read_space
     from odyssey_kit.analysis import read_table as read_table

@@ -80,7 +80,7 @@ def test_a_study_of_theirs_is_read_by_our_analysis(theirs):
     assert trials.space == ok.SearchSpace(
         {
             "rate": ok.LogUniform(low=1e-5, high=1e-1),
-            "layers": ok.Categorical(choices=(1, 2, 3, 4)),
+            "layers": ok.UniformInteger(low=1, high=4),
             "units": ok.LogUniform(low=16, high=512, integer=True),
             "kind": ok.Categorical(choices=("adam", "sgd")),
         }

@@ -37,7 +37,6 @@ _PUBLIC = {
     "late_minus_best": "divergence",
     "divergence_survival": "divergence",
     "replay_rules": "replay",
-    "fanova": "functional_anova",
     "from_optuna": "optuna_studies",
 }
 
@@ -58,10 +57,10 @@ __all__ = [
     "expected_best",
     "fanova",
     "find_basins",
+    "from_optuna",
     "guess_space",
     "late_minus_best",
     "learning_rate_scaling",
-    "from_optuna",
     "load_trials",
     "read_space",
     "read_table",
@@ -94,14 +93,13 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis.foreign import trials_from_table as trials_from_table
     from odyssey_kit.analysis.functional_anova import FunctionalANOVA as FunctionalANOVA
     from odyssey_kit.analysis.importance import fanova as fanova
+    from odyssey_kit.analysis.optuna_studies import from_optuna as from_optuna
     from odyssey_kit.analysis.pairs import compare_pairs as compare_pairs
     from odyssey_kit.analysis.reading import guess_space as guess_space
     from odyssey_kit.analysis.reading import read_space as read_space
     from odyssey_kit.analysis.reading import read_table as read_table
     from odyssey_kit.analysis.replay import replay_rules as replay_rules
     from odyssey_kit.analysis.scaling import learning_rate_scaling as learning_rate_scaling
-    from odyssey_kit.analysis.functional_anova import fanova as fanova
-    from odyssey_kit.analysis.optuna_studies import from_optuna as from_optuna
     from odyssey_kit.analysis.schema import SCHEMA as SCHEMA
     from odyssey_kit.analysis.schema import Column as Column
     from odyssey_kit.analysis.schema import arrow_schema as arrow_schema

@@ -15,7 +15,15 @@ import pandas as pd
 from odyssey_kit.analysis.schema import PARAMETER_PREFIX
 from odyssey_kit.analysis.trials import Trials
 from odyssey_kit.errors import UsageError
-from odyssey_kit.space import Categorical, Distribution, LogUniform, OneMinusLogUniform, SearchSpace, Uniform
+from odyssey_kit.space import (
+    Categorical,
+    Distribution,
+    LogUniform,
+    OneMinusLogUniform,
+    SearchSpace,
+    Uniform,
+    UniformInteger,
+)
 
 if TYPE_CHECKING:
     import optuna
@@ -24,8 +32,6 @@ __all__ = ["from_optuna", "to_optuna"]
 
 _ROW = "odyssey_kit"  # the user attribute that holds a whole row, so that the way back loses nothing
 _STUDY = "odyssey_kit_space"
-# Integers of a range so narrow are choices; wider ones are nearly continuous.
-_FEW = 20
 
 
 def _optuna() -> Any:
@@ -46,6 +52,8 @@ def _there(law: Distribution) -> Any:
         if law.integer:
             return kinds.IntDistribution(int(law.low), int(law.high), log=True)
         return kinds.FloatDistribution(law.low, law.high, log=True)
+    if isinstance(law, UniformInteger):
+        return kinds.IntDistribution(int(law.low), int(law.high))
     if isinstance(law, OneMinusLogUniform):
         return kinds.FloatDistribution(1 - law.high, 1 - law.low)
     if isinstance(law, Uniform):
@@ -144,8 +152,8 @@ def _back(law: Any) -> Distribution:
     whole = kind == "IntDistribution"
     if law.log:
         return LogUniform(low=low, high=high, integer=whole)
-    if whole and high - low < _FEW:
-        return Categorical(choices=tuple(range(low, high + 1, law.step)))
+    if whole:
+        return UniformInteger(low=low, high=high)
     return Uniform(low=low, high=high)
 
 
