@@ -62,6 +62,7 @@ _PUBLIC = {
     "load_published": "analysis",
     "published_errata": "analysis",
     "retest_published": "analysis",
+    "from_optuna": "analysis",
     "load_trials": "analysis",
     "select_top": "analysis",
     "DataError": "errors",
@@ -117,6 +118,7 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis import expected_best as expected_best
     from odyssey_kit.analysis import fanova as fanova
     from odyssey_kit.analysis import find_basins as find_basins
+    from odyssey_kit.analysis import from_optuna as from_optuna
     from odyssey_kit.analysis import guess_space as guess_space
     from odyssey_kit.analysis import known_surface as known_surface
     from odyssey_kit.analysis import late_minus_best as late_minus_best

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import odyssey_kit as ok
+from odyssey_kit.cli import _interrupt_no_more, _interrupt_once
 from odyssey_kit.search.runner import run_study
 from odyssey_kit.search.store import Store
 from odyssey_kit.training import EpochRow
@@ -89,6 +90,30 @@ def steady(spec: ok.TrialSpec) -> ok.TrialResult:
     return quick(spec)
 
 
+def slow(spec: ok.TrialSpec) -> ok.TrialResult:
+    """Take a third of a second."""
+    log(spec)
+    time.sleep(0.3)
+    return quick(spec)
+
+
+def hangs_at_two(spec: ok.TrialSpec) -> ok.TrialResult:
+    """Never come back from V's draw 2."""
+    log(spec)
+    if spec.index == 2 and spec.variant.name == "V":
+        time.sleep(3600)
+    return quick(spec)
+
+
+def exhausts_memory_at_two(spec: ok.TrialSpec) -> ok.TrialResult:
+    """Ask for more and more memory in V's draw 2."""
+    log(spec)
+    if spec.index == 2 and spec.variant.name == "V":
+        hoard = [bytearray(2**26) for _ in range(2**12)]
+        raise AssertionError(f"got {len(hoard)} times 64 MiB")
+    return quick(spec)
+
+
 def endless(spec: ok.TrialSpec) -> ok.TrialResult:
     """Take longer than any test."""
     log(spec)
@@ -153,6 +178,7 @@ def main() -> None:
         return new
 
     Store.add = add_and_tell
+    _interrupt_once()
     summary = run_study(
         study("killed", n_trials=int(trials)),
         executor=executor,
@@ -161,9 +187,13 @@ def main() -> None:
         progress=False,
         work=globals()[work[0] if work else "steady"],
     )
+    _interrupt_no_more()
     os.write(1, f"{summary}\n".encode())
     sys.exit(130 if summary.interrupted else 0)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:  # after the run, when all is kept
+        sys.exit(130)

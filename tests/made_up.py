@@ -91,6 +91,7 @@ def _cell(study: str, task: str, variant: str, n: int, rng: np.random.Generator,
             "task": task,
             "variant": variant,
             "index": np.arange(n),
+            "in_prefix": True,
             "state": "COMPLETE",
             **{
                 f"params_{name}": drawn[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -63,15 +64,34 @@ def _hear_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+def _bounded(largest_file: int) -> None:
+    """Let writing beyond a size fail, as on a full disk, and not end the process."""
+    import resource
+
+    _hear_interrupts()
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
+
 class Running:
     """A runner in a process group of its own, to be watched and killed."""
 
-    def __init__(self, place: Place, *, executor: str = "local:2", n_trials: int = 40, work: str = "steady") -> None:
-        self.out, self.err = place.folder / "stdout", place.folder / "stderr"
+    def __init__(
+        self,
+        place: Place,
+        *,
+        executor: str = "local:2",
+        n_trials: int = 40,
+        work: str = "steady",
+        name: str = "first",
+        largest_file: int | None = None,
+    ) -> None:
+        self.out, self.err = place.folder / f"{name}.stdout", place.folder / f"{name}.stderr"
+        prepare = _hear_interrupts if largest_file is None else functools.partial(_bounded, largest_file)
         command = [sys.executable, fake_work.__file__, executor, place.store, place.results, str(n_trials), work]
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen(
-                command, stdout=out, stderr=err, env=environment(), start_new_session=True, preexec_fn=_hear_interrupts
+                command, stdout=out, stderr=err, env=environment(), start_new_session=True, preexec_fn=prepare
             )
 
     def stored(self) -> list[str]:

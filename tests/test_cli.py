@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ pytest.importorskip("numba", reason="a study needs the extra [train]")
 
 import fake_work
 
-from odyssey_kit import search
+from odyssey_kit import cli, search
 from odyssey_kit.cli import main
 from odyssey_kit.cli.printing import WIDTH
 from odyssey_kit.search import open_for_reading, open_for_writing, store_path
@@ -33,6 +34,9 @@ COMMANDS = {
     ("status",): "Show how far a study is",
     ("export",): "Publish a study's finished trials",
     ("analyze",): "Show what matters in a table of trials",
+    ("import",): "Merge stores of shards, or published folders",
+    ("doctor",): "Check a study's store and what is published of it",
+    ("audit",): "Train some published trials again and compare",
     ("data",): "List, get and check data sets",
     ("data", "list"): "List the data sets",
     ("data", "fetch"): "Get a data set and verify it",
@@ -68,6 +72,9 @@ def odyssey(tmp_path, monkeypatch, capsys):
         monkeypatch.setenv(f"ODYSSEY_{name}", str(tmp_path / name.lower()))
     monkeypatch.delenv("ODYSSEY_DATA", raising=False)
     monkeypatch.setenv("COLUMNS", "300")
+
+    for name in ("_interrupt_once", "_interrupt_no_more"):  # this process is not a command's
+        monkeypatch.setattr(cli, name, lambda: None)
 
     def no_network(*_: object, **__: object) -> None:
         raise OSError("the network is out of reach")
@@ -147,6 +154,11 @@ def test_every_command_is_listed_here():
         ("studies", ["first-light", "180", "odyssey-jsb", "1,800"]),
         ("plan first-light", ["180 trials = 1 task × 9 variants × 20 draws, at most 3 epochs each", "learning_rate"]),
         ("plan odyssey-jsb --rows 0", ["1,800 trials", "at most 150 epochs", "Next: odyssey run odyssey-jsb"]),
+        ("plan odyssey-jsb --rows 0", ["No estimate of hours: jsb-chorales is not here to be timed"]),
+        ("plan odyssey-jsb-unpublished --rows 1 --no-estimate", ["500 trials", "V+carousel only: gradient=carousel"]),
+        ("plan first-light --yaml", ["name: first-light", "variants: [V, NIG, NFG,", "n_trials: 20"]),
+        ("plan first-light --set n_trials=2 --rows 1", ["18 trials = 1 task × 9 variants × 2 draws"]),
+        ("plan breuel-long --rows 1", ["942 trials", "Cannot be run by this version, which lacks"]),
         ("status first-light", ["jsb-chorales", "FGR", "0 of 180 trials done", "Next: odyssey run first-light"]),
         ("data list", ["jsb-chorales", "stand-in for jsb-chorales", "papers' own data", "licence", "no"]),
     ],
@@ -156,6 +168,15 @@ def test_what_is_listed_fits_a_page_and_is_on_standard_output(odyssey, command, 
     assert (answer.code, answer.err) == (0, "")
     assert widest(answer.out) <= WIDTH
     assert all(part in answer.out for part in said), answer.out
+
+
+def test_the_doctor_finds_nothing_wrong_where_nothing_is(odyssey):
+    answer = odyssey("doctor", "first-light")
+    assert (answer.code, answer.err) == (0, "")
+    assert [line.split()[:2] for line in answer.out.splitlines() if line.startswith("well")] == [
+        ["well", "store:"],
+        ["well", "published:"],
+    ]
 
 
 def test_a_table_is_read_by_columns(odyssey):
@@ -180,7 +201,7 @@ def test_fractions_are_shown_with_three_digits(odyssey, fake_training):
     ("command", "names"),
     [
         ("variants", {"name", "family", "title", "changes", "parameters"}),
-        ("studies", {"name", "trials", "title"}),
+        ("studies", {"name", "trials", "runs_here", "title"}),
         ("status first-light", {"task", "variant", "planned", "done", "complete", "diverged", "failed", "hours"}),
         ("data list", {"name", "task", "what", "licence", "here", "size"}),
     ],
@@ -235,7 +256,8 @@ def test_options_of_run_reach_the_runner(odyssey, monkeypatch):
         return search.RunSummary(180, 170, 5, 5)
 
     monkeypatch.setattr(search, "run_study", run_study)
-    numbers = ["--limit", "9", "--max-attempts", "4", "--export-every", "1.5"]
+    numbers = ["--limit", "9", "--max-attempts", "4", "--export-every", "1.5", "--time-budget", "1h30m"]
+    numbers += ["--trial-limit", "90s", "--memory", "4G", "--shard", "2/3"]
     odyssey("run", "first-light", "--executor", "local:3", *numbers, "--quiet")
     assert asked == {
         "study": STUDY,
@@ -243,6 +265,10 @@ def test_options_of_run_reach_the_runner(odyssey, monkeypatch):
         "limit": 9,
         "max_attempts": 4,
         "export_every": 90.0,
+        "time_budget": 5400.0,
+        "trial_limit": 90.0,
+        "memory": 4 * 2**30,
+        "shard": search.Shard(2, 3),
         "progress": False,
     }
     odyssey("run", "first-light")
@@ -278,12 +304,12 @@ def test_ctrl_c_ends_any_other_command_with_130(odyssey, monkeypatch):
 # ---- what cannot be: exit code 2 ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["plan", "run", "status", "export"])
+@pytest.mark.parametrize("command", ["plan", "run", "status", "export", "doctor"])
 def test_an_unknown_study_is_one_line(odyssey, command, tmp_path):
     answer = odyssey(command, "first-lite")
     assert answer.code == 2
     assert answer.complaint == (
-        "odyssey: no study is called 'first-lite'; known: first-light, odyssey-jsb. See `odyssey plan --help`."
+        "odyssey: no study is called 'first-lite'; did you mean first-light? `odyssey studies` lists all"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -299,10 +325,26 @@ def test_an_unknown_study_is_one_line(odyssey, command, tmp_path):
         ("run first-light --limit few", r"odyssey run: Invalid value for '--limit': .*integer.*--help`\."),
         ("run first-light --limit -1", r"odyssey: limit is -1, expected at least 0"),
         ("run first-light --max-attempts 0", r"odyssey: max_attempts is 0, expected at least 1"),
-        ("run first-light --export-every nan", r"odyssey: export_every is nan, expected at least 0"),
+        ("run first-light --export-every nan", r"odyssey: --export-every is 'nan', expected a duration such as 2h"),
+        ("run first-light --time-budget 2w", r"odyssey: --time-budget is '2w', expected a duration such as 2h"),
+        ("run first-light --memory lots", r"odyssey: --memory is 'lots', expected a size such as 4G"),
+        ("run first-light --shard 4/3", r"odyssey: shard is '4/3', expected k/n with k from 1 to n"),
+        ("run first-light --executor serial --trial-limit 1m", r"odyssey: trial_limit needs workers that can be ended"),
+        ("run first-light --shard 1/2 --export-every 1m", r"odyssey: a shard is not published by itself"),
+        (
+            "run first-light --set seed=1",
+            r"odyssey: with seed: stored 2015, asked 1 it is another study than first-light",
+        ),
+        ("plan nowhere.yaml", r"odyssey: nowhere\.yaml cannot be read"),
+        ("import nowhere.sqlite", r"odyssey: nowhere\.sqlite does not exist"),
+        ("audit odyssey-jsb", r"odyssey: nothing is published in .*odyssey-jsb; next: odyssey export odyssey-jsb"),
+        (
+            "run odyssey-jsb-seeds",
+            r"odyssey: odyssey-jsb-seeds cannot be planned yet: .*of whose 400 trials of V and CIFG",
+        ),
         ("plan first-light --rows -1", r"odyssey plan: Invalid value for '--rows': .*0"),
         ("run first-light second-light", r"odyssey run: .*unexpected extra argument.*second-light"),
-        ("run first-light --executor cloud:9", r"odyssey: executor is 'cloud:9', expected serial, local or local:N"),
+        ("run first-light --executor cloud:9", r"odyssey: executor is 'cloud:9', expected serial, local, local:N"),
         ("data fetch nothing", r"odyssey: no data set is called 'nothing'; known: .*jsb-chorales"),
         ("data verify nothing", r"odyssey: no data set is called 'nothing'; known: .*jsb-chorales"),
     ],
@@ -414,7 +456,9 @@ REAL_DATA = os.environ.get("ODYSSEY_DATA", "")
 def process(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path(ok.__file__).parents[1])}
     command = [sys.executable, "-c", f"{code}from odyssey_kit.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    with tempfile.TemporaryDirectory() as runs:
+        environment["ODYSSEY_RUNS"] = runs
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
 
 
 def test_exit_code_and_streams_are_those_of_a_process():

@@ -93,10 +93,10 @@ def test_torch_is_pinned_to_the_version_that_the_readme_names():
     assert "torch 2.13.0" in read("README.md")
 
 
-@pytest.mark.parametrize("extra", ["book", "train", "dev"])
+@pytest.mark.parametrize("extra", ["book", "train", "dask", "optuna", "dev"])
 def test_whatever_an_extra_brings_is_pinned(extra):
     try:
-        brought = closure(extra, *(["book", "train"] if extra == "dev" else []))
+        brought = closure(extra, *(["book", "train", "dask", "optuna"] if extra == "dev" else []))
     except importlib.metadata.PackageNotFoundError as missing:
         pytest.skip(f"the extra [{extra}] is not installed ({missing})")
     # The CUDA packages that torch brings on Linux are pinned by torch itself.
@@ -121,7 +121,7 @@ def test_environment_yml_says_the_same_as_pyproject():
     assert last == {"pip": ["-e ."]}
     parsed = [Requirement(line) for line in packages[1:-1]]
     here = {CONDA_NAMES.get(r.name, canonicalize_name(r.name)): r.specifier for r in parsed}
-    assert here == {name: r.specifier for name, r in requirements("book", "train").items()}
+    assert here == {name: r.specifier for name, r in requirements("book", "train", "dask", "optuna").items()}
 
 
 def test_one_version_number():

@@ -223,7 +223,7 @@ def test_a_card_of_a_part_says_so(folder, store_file):
     fill(store_file, [pair for pair in RESULTS if pair[0].index < 3 and pair[0].variant.name == "V"] + RESULTS[:1])
     done = len({spec.key for spec, _ in published_results(publish(store_file, folder))})
     text = (folder / "CARD.md").read_text("utf-8")
-    assert f"**Partial: {done} of 16 planned trials.**" in text
+    assert f"**Partial: {done} of 16 planned trials; no block of draws is finished in every cell" in text
     assert json.loads((folder / "study.json").read_text("utf-8"))["counts"]["planned"] == 16
 
 
@@ -331,3 +331,50 @@ def test_status_counts_what_is_stored_and_what_is_published_once(folder, store_f
     store_file.unlink()
     assert status(STUDY, store_file, folder.parent).equals(whole), "from what is published alone"
     assert status(STUDY, store_file, folder)["done"].sum() == 0, "nothing here: nothing done"
+
+
+# ---- a part of a study ----------------------------------------------------------------------
+
+
+def test_a_part_marks_the_draws_that_every_cell_has_in_whole_blocks_and_analysis_takes_those(folder, store_file):
+    study = replace(STUDY, n_trials=30)
+    left_out = ("NP", 17)  # in the second block
+    results = [(s, fake_work.quick(s)) for s in study.plan() if (s.variant.name, s.index) != left_out and s.index < 25]
+    fill(store_file, results, study)
+    publish(store_file, folder, study)
+    everything = ok.load_trials(folder, prefix=False)
+    assert len(everything) == 49
+    assert set(everything.frame.loc[everything.frame["in_prefix"], "index"]) == set(range(10))
+    trials = ok.load_trials(folder)
+    assert (len(trials), trials.left_out) == (20, 29)
+    assert "partial, 29 more outside its prefix" in repr(trials)
+    assert set(trials.curves["key"]) <= set(trials.frame["key"])
+    assert json.loads((folder / "study.json").read_text())["prefix"] == 10
+    assert "the first 10 draws of every cell are the part that analysis uses" in (folder / "CARD.md").read_text("utf-8")
+    assert len(published_results(folder)) == 49, "all of it counts as finished"
+
+
+def test_a_whole_study_is_its_own_prefix(folder, store_file):
+    fill(store_file)
+    trials = ok.load_trials(publish(store_file, folder))
+    assert trials.frame["in_prefix"].all()
+    assert trials.left_out == 0
+
+
+def test_a_study_in_its_first_steps_cannot_be_compared_yet(folder, store_file):
+    fill(store_file, RESULTS[:5])
+    publish(store_file, folder)
+    with pytest.raises(ok.StudyError, match=r"its 5 trials hold no block of draws .* load_trials\(…, prefix=False\)"):
+        ok.load_trials(folder)
+    assert len(ok.load_trials(folder, prefix=False)) == 5
+
+
+def test_a_searched_setting_of_the_protocol_is_a_column_like_any_other(folder, store_file):
+    space = ok.SearchSpace({**ok.ODYSSEY_SPACE, "clip": ok.Categorical(choices=(0.0, 1.0))})
+    study = replace(STUDY, space=space, cell_settings={"NP": {"gradient": "carousel"}})
+    fill(store_file, [(spec, fake_work.quick(spec)) for spec in study.plan()], study)
+    trials = ok.load_trials(publish(store_file, folder, study))
+    clips = {spec.key: spec.protocol.clip for spec in study.plan()}
+    assert dict(zip(trials.frame["key"], trials.frame["params_clip"], strict=True)) == clips
+    assert "- NP only: `gradient`: carousel" in (folder / "CARD.md").read_text("utf-8")
+    assert {s.key for s, _ in published_results(folder)} == set(clips), "and the way back keeps every setting"

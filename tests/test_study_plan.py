@@ -269,7 +269,7 @@ def test_a_space_that_names_another_parameter_is_refused_when_it_is_planned():
 
 
 def test_an_unknown_study_is_refused_by_name():
-    with pytest.raises(ok.UsageError, match="no study is called 'first-lite'; known: first-light, odyssey-jsb"):
+    with pytest.raises(ok.UsageError, match="no study is called 'first-lite'; did you mean first-light"):
         ok.named_study("first-lite")
 
 

@@ -46,6 +46,7 @@ _PUBLIC = {
     "load_published": "published",
     "published_errata": "published",
     "retest_published": "published",
+    "from_optuna": "optuna_studies",
 }
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "expected_best",
     "fanova",
     "find_basins",
+    "from_optuna",
     "guess_space",
     "known_surface",
     "late_minus_best",
@@ -113,6 +115,7 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis.foreign import trials_from_table as trials_from_table
     from odyssey_kit.analysis.functional_anova import FunctionalANOVA as FunctionalANOVA
     from odyssey_kit.analysis.importance import fanova as fanova
+    from odyssey_kit.analysis.optuna_studies import from_optuna as from_optuna
     from odyssey_kit.analysis.pairs import compare_pairs as compare_pairs
     from odyssey_kit.analysis.published import list_published as list_published
     from odyssey_kit.analysis.published import load_published as load_published

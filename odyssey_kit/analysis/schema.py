@@ -76,6 +76,7 @@ SCHEMA: Mapping[str, tuple[Column, ...]] = MappingProxyType(
             _column("task", "string", "data set the trial was trained on", needed=True),
             _column("variant", "string", "name of the LSTM variant", needed=True),
             _column("index", "int", "number of the draw within (task, variant), from 0", needed=True),
+            _column("in_prefix", "bool", "whether all cells have all draws up to this index, in whole blocks"),
             _column("state", "string", "COMPLETE, DIVERGED (a result) or FAILED (an accident)", needed=True),
             _column("params_hidden_size", "int", "LSTM blocks in the hidden layer", "blocks"),
             _column("params_learning_rate", "float", "learning rate as drawn, before any rescaling", "per update"),

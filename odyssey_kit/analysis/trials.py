@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -30,6 +30,9 @@ from odyssey_kit.analysis.schema import (
 )
 from odyssey_kit.errors import StudyError, UsageError
 from odyssey_kit.space import SearchSpace
+
+if TYPE_CHECKING:
+    import optuna
 
 __all__ = [
     "SCHEMA",
@@ -70,6 +73,8 @@ class Trials:
         The whole of study.json.
     hash : str
         First eight hexadecimal digits of the sha256 of the file that was read; a selection keeps it.
+    left_out : int
+        Rows of a partial study that lie outside its balanced prefix and were not loaded.
 
     Examples
     --------
@@ -87,6 +92,7 @@ class Trials:
     space: SearchSpace | None = None
     study: Mapping[str, Any] | None = None
     hash: str = ""
+    left_out: int = 0
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, *, name: str | None = None, space: SearchSpace | None = None) -> Trials:
@@ -145,6 +151,12 @@ class Trials:
         counts.insert(0, "trials", grouped.size())
         return counts.reset_index()
 
+    def to_optuna(self, *, storage: Any = None, study_name: str | None = None) -> optuna.Study:
+        """Return the trials as a study of Optuna; see `odyssey_kit.analysis.optuna_studies.to_optuna`."""
+        from odyssey_kit.analysis.optuna_studies import to_optuna
+
+        return to_optuna(self, storage=storage, study_name=study_name)
+
     def to_frame(self) -> pd.DataFrame:
         """Return a copy of the table."""
         return self.frame.copy()
@@ -159,6 +171,7 @@ class Trials:
             _counted(len(self.variants), "variant"),
             _counted(len(self.tasks), "task"),
             *(f"{ends[state]} {state.lower()}" for state in STATES if state in ends),
+            *([f"partial, {self.left_out} more outside its prefix"] if self.left_out else []),
             *([f"hash {self.hash}"] if self.hash else []),
         ]
         return f"Trials({self.name!r}: {', '.join(parts)})"
@@ -254,7 +267,21 @@ def _verify(path: Path, study: Mapping[str, Any]) -> None:
         )
 
 
-def load_trials(source: str | os.PathLike[str]) -> Trials:
+def _balanced(trials: Trials, path: Path) -> Trials:
+    """Return the trials of the balanced prefix, where a table marks it."""
+    if "in_prefix" not in trials.frame or trials.frame["in_prefix"].all():
+        return trials
+    if not trials.frame["in_prefix"].any():
+        raise StudyError(
+            f"{path} is a study in its first steps: its {_counted(len(trials), 'trial')} hold no block of draws that "
+            "is finished in every cell, so nothing can be compared yet. Run on and export again, or see what is there "
+            "with load_trials(…, prefix=False)."
+        )
+    prefix = trials._with(trials.frame[trials.frame["in_prefix"]])
+    return replace(prefix, left_out=len(trials) - len(prefix))
+
+
+def load_trials(source: str | os.PathLike[str], *, prefix: bool = True) -> Trials:
     """Load a published study, or any table of trials in the schema.
 
     Parameters
@@ -263,6 +290,9 @@ def load_trials(source: str | os.PathLike[str]) -> Trials:
         The name of a study, its folder, or a Parquet file. A name is looked up in the folder that
         the environment variable ``ODYSSEY_RESULTS`` names, then in ``results_cache`` of this
         checkout, then in ``results_cache`` of the current folder.
+    prefix : bool
+        Of a partial study load only the draws that every cell has, in whole blocks, for the others are not a
+        fair sample: large networks are trained first inside a block. ``left_out`` says how many were not loaded.
 
     Returns
     -------
@@ -273,7 +303,7 @@ def load_trials(source: str | os.PathLike[str]) -> Trials:
     ------
     StudyError
         If there is no such study, a file is damaged, does not fit the schema, or is not the one
-        whose checksum study.json records.
+        whose checksum study.json records; if it is partial and its prefix is empty.
 
     Examples
     --------
@@ -301,7 +331,8 @@ def load_trials(source: str | os.PathLike[str]) -> Trials:
         raise StudyError(f"{study_file}: {error}") from error
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     name = definition.get("name") or trials.name
-    return replace(trials, name=name, curves=curves, space=space, study=study, hash=digest)
+    trials = replace(trials, name=name, curves=curves, space=space, study=study, hash=digest)
+    return _balanced(trials, path) if prefix else trials
 
 
 # ---- selection ------------------------------------------------------------------------------

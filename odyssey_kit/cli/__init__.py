@@ -6,12 +6,13 @@ Results go to standard output, progress to standard error. Exit codes: 0 done, 1
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Any
 
 import typer
 
-from odyssey_kit.cli import analysis, claims, data, study
+from odyssey_kit.cli import analysis, claims, data, study, upkeep
 from odyssey_kit.errors import OdysseyError
 
 __all__ = ["app", "main"]
@@ -28,6 +29,9 @@ _COMMANDS = {
     "export": study.export,
     "analyze": analysis.analyze,
     "claims": claims.check,
+    "import": upkeep.import_,
+    "doctor": upkeep.doctor,
+    "audit": upkeep.audit,
 }
 _DATA_COMMANDS = {
     "list": data.list_,
@@ -63,8 +67,25 @@ def _usage(error: Any) -> str:
     return f"{command}: {' '.join(text.split()).rstrip('.')}. See `{command} --help`."
 
 
+def _interrupt_once() -> None:
+    """Let Ctrl-C interrupt once: a second one finds a command that is ending already, in good order."""
+
+    def once(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, once)
+
+
+def _interrupt_no_more() -> None:
+    """Ignore Ctrl-C from here on: at its very end the interpreter would let it kill the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def main() -> None:
     """Run the command line; an error of ours is one line on standard error and an exit code."""
+    _interrupt_once()
     message = ""
     try:
         code = app(prog_name="odyssey", standalone_mode=False) or 0
@@ -82,6 +103,7 @@ def main() -> None:
             raise
         code, message = getattr(error, "exit_code", 2), _usage(error)
     if code == 130:
+        _interrupt_no_more()
         message = "odyssey: interrupted; everything that was finished is kept"
     if message:
         sys.stderr.write(f"{message}\n")

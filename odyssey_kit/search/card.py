@@ -32,6 +32,23 @@ def _versions(trials: pd.DataFrame) -> str:
     return "; ".join(", ".join(f"{name} {version}" for name, version in found.items()) for found in sets)
 
 
+def _partial(done: int, planned: int, prefix: int) -> str:
+    balanced = (
+        f"the first {prefix} draws of every cell are the part that analysis uses"
+        if prefix
+        else ("no block of draws is finished in every cell, so nothing can be compared yet")
+    )
+    return f" **Partial: {done} of {planned} planned trials; {balanced}.**"
+
+
+def _settings(study: StudySpec) -> str:
+    """Return the protocol as a list, and in which settings single cells differ from it."""
+    lines = [f"- `{name}`: {value}" for name, value in study.protocol.to_dict().items()]
+    for name, settings in study.cell_settings.items():
+        lines.append(f"- {name} only: " + ", ".join(f"`{setting}`: {value}" for setting, value in settings.items()))
+    return "\n".join(lines)
+
+
 def card(study: StudySpec, description: dict[str, Any], trials: pd.DataFrame) -> str:
     """Return the card as Markdown."""
     counts, protocol = description["counts"], study.protocol
@@ -39,7 +56,7 @@ def card(study: StudySpec, description: dict[str, Any], trials: pd.DataFrame) ->
     facts = {
         "name": study.name,
         "title": study.title or "A study made by hand.",
-        "partial": "" if done == counts["planned"] else f" **Partial: {done} of {counts['planned']} planned trials.**",
+        "partial": "" if done == counts["planned"] else _partial(done, counts["planned"], description["prefix"]),
         **counts,
         "when": _when(trials),
         "rows": len(trials),
@@ -47,7 +64,11 @@ def card(study: StudySpec, description: dict[str, Any], trials: pd.DataFrame) ->
         "tasks": ", ".join(study.tasks),
         "data": ", ".join(_distinct(trials, "data_sha256")),
         "variants": ", ".join(cell.name for cell in study.variants),
-        "draws": "paired over variants" if study.paired else "independent",
+        "draws": "given, each with several seeds"
+        if study.given
+        else "paired over variants"
+        if study.paired
+        else "independent",
         "seed": study.seed,
         "engines": ", ".join(_distinct(trials, "engine")),
         "numerics": study.numerics,
@@ -56,7 +77,7 @@ def card(study: StudySpec, description: dict[str, Any], trials: pd.DataFrame) ->
         "machines": ", ".join(description["machines"]),
         "hours": f"{trials['seconds'].sum() / 3600:.2f}",
         "space": "\n".join(f"- `{name}`: {law!r}" for name, law in study.space.items()),
-        "protocol": "\n".join(f"- `{name}`: {value}" for name, value in protocol.to_dict().items()),
+        "protocol": _settings(study),
         "epochs": f"{protocol.max_epochs} epochs a trial"
         + ("; the Odyssey trained up to 150" if protocol.max_epochs < 150 else ""),
     }

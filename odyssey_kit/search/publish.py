@@ -22,7 +22,7 @@ from odyssey_kit.analysis.trials import load_trials
 from odyssey_kit.errors import StudyError
 from odyssey_kit.search.card import card
 from odyssey_kit.search.store import Store, check_same_study
-from odyssey_kit.search.study import StudySpec
+from odyssey_kit.search.study import BLOCK, StudySpec
 from odyssey_kit.training import EpochRow, TrialResult, TrialSpec, canonical_json
 
 __all__ = ["export", "published_folder", "published_results"]
@@ -48,8 +48,10 @@ def published_folder(name: str, results: Path | None = None) -> Path:
     return Path(results or os.environ.get("ODYSSEY_RESULTS") or usual) / name
 
 
-def _row(spec: TrialSpec, result: TrialResult) -> dict[str, Any]:
+def _row(study: StudySpec, spec: TrialSpec, result: TrialResult) -> dict[str, Any]:
     curve = result.curve
+    # A searched setting of the protocol is a hyperparameter of the table like any other.
+    searched = {name: getattr(spec.protocol, name) for name in study.space if name not in spec.params}
     return {
         "key": spec.key,
         "study": spec.study,
@@ -57,7 +59,7 @@ def _row(spec: TrialSpec, result: TrialResult) -> dict[str, Any]:
         "variant": spec.variant.name,
         "index": spec.index,
         "state": result.state,
-        **{f"params_{name}": value for name, value in spec.params.items()},
+        **{f"params_{name}": value for name, value in {**spec.params, **searched}.items()},
         "n_parameters": result.n_parameters,
         "metric": result.metric,
         "best_epoch": result.best_epoch,
@@ -73,13 +75,34 @@ def _row(spec: TrialSpec, result: TrialResult) -> dict[str, Any]:
     }
 
 
-def _frames(results: Iterable[tuple[TrialSpec, TrialResult]]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    rows, epochs = [], []
+def _prefix(study: StudySpec, specs: Iterable[TrialSpec]) -> int:
+    """Return of how many draws a cell all are there in all cells, in whole blocks: a fair sample of the study.
+
+    Inside a block the largest networks come first, so that a part of one is no fair sample.
+    """
+    found: dict[tuple[str, str], set[int]] = {
+        (task, cell.name): set() for task in study.tasks for cell in study.variants
+    }
+    for spec in specs:
+        if (spec.task, spec.variant.name) in found:
+            found[spec.task, spec.variant.name].add(spec.index)
+    whole = min(next(n for n in range(len(have) + 1) if n not in have) for have in found.values())
+    return whole if whole >= study.n_trials else whole // BLOCK * BLOCK
+
+
+def _frames(
+    study: StudySpec, results: Iterable[tuple[TrialSpec, TrialResult]]
+) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """Return the tables of trials and of curves, and how many draws a cell are the balanced prefix."""
+    rows, epochs, specs = [], [], []
     for spec, result in results:
-        rows.append(_row(spec, result))
+        specs.append(spec)
+        rows.append(_row(study, spec, result))
         epochs += [{"key": spec.key, **asdict(row)} for row in result.curve]
     curves = pd.DataFrame(epochs, columns=["key", *(field.name for field in fields(EpochRow))])
-    return typed(pd.DataFrame(rows), "trials"), typed(curves, "curves")
+    prefix, trials = _prefix(study, specs), pd.DataFrame(rows)
+    trials["in_prefix"] = trials["index"] < prefix
+    return typed(trials, "trials"), typed(curves, "curves"), prefix
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -102,7 +125,7 @@ def _refuse_loss(folder: Path, store: Store, states: Mapping[str, str]) -> None:
         )
 
 
-def _write(study: StudySpec, trials: pd.DataFrame, curves: pd.DataFrame, folder: Path) -> None:
+def _write(study: StudySpec, trials: pd.DataFrame, curves: pd.DataFrame, prefix: int, folder: Path) -> None:
     sha256 = {
         "trials.parquet": write_table(trials, folder / "trials.parquet", "trials"),
         "curves.parquet": write_table(curves, folder / "curves.parquet", "curves"),
@@ -111,7 +134,8 @@ def _write(study: StudySpec, trials: pd.DataFrame, curves: pd.DataFrame, folder:
     description = {
         "schema": SCHEMA,
         "study": study.to_dict(),
-        "counts": {"planned": len(study.plan()), **{state.lower(): counts[state] for state in STATES}},
+        "counts": {"planned": study.trial_count, **{state.lower(): counts[state] for state in STATES}},
+        "prefix": prefix,
         "sha256": sha256,
         "machines": sorted(set(trials["machine"]) - {""}),
     }
@@ -138,9 +162,9 @@ def export(study: StudySpec, store: Store, folder: Path | None = None) -> Path:
         )
     _refuse_loss(folder, store, states)
     study = replace(study, n_trials=max(study.n_trials, stored.n_trials))
-    trials, curves = _frames(store.results())
+    trials, curves, prefix = _frames(study, store.results())
     try:
-        _write(study, trials, curves, folder)
+        _write(study, trials, curves, prefix, folder)
     except OSError as error:
         raise StudyError(
             f"{folder} cannot be written ({error.strerror}); the store still holds everything. Make room, or set "
@@ -175,7 +199,7 @@ def published_results(folder: Path) -> list[tuple[TrialSpec, TrialResult]]:
     """
     if not (folder / "trials.parquet").exists():
         return []
-    published = load_trials(folder)
+    published = load_trials(folder, prefix=False)
     curves: dict[str, list[dict[str, Any]]] = {}
     if published.curves is not None:
         for epoch in published.curves.sort_values(["key", "epoch"]).to_dict("records"):

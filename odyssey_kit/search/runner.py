@@ -6,31 +6,33 @@ no disk. May import the rest of `search`, `training` and `errors`.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import sys
+import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from odyssey_kit.data import load_dataset
 from odyssey_kit.errors import OdysseyError, StudyError, UsageError
-from odyssey_kit.search.executors import describe_failure, local_slot, parse_executor, train_one
+from odyssey_kit.search.executors import Workers, describe_failure, parse_executor, train_one
+from odyssey_kit.search.interrupts import heard_once
+from odyssey_kit.search.lookup import what_is_missing
+from odyssey_kit.search.progress import Progress
 from odyssey_kit.search.publish import export, published_folder, published_results
-from odyssey_kit.search.store import Store, open_for_writing
-from odyssey_kit.search.study import StudySpec
+from odyssey_kit.search.slots import Ended, Slots
+from odyssey_kit.search.store import Store, open_for_writing, store_path
+from odyssey_kit.search.study import Shard, StudySpec
 from odyssey_kit.training import TrialResult, TrialSpec
 from odyssey_kit.training.provenance import provenance
 
 __all__ = ["RunSummary", "run_study"]
+
+Keep = Callable[[TrialSpec, TrialResult], None]
+_TICK = 0.5  # seconds between two looks at trials that take too long, at time left, and at workers that have come
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class RunSummary:
     failed: int
     interrupted: bool = False
     published: int = 0
+    out_of_time: bool = False
 
     @property
     def done(self) -> int:
@@ -56,107 +59,14 @@ class RunSummary:
         )
 
 
-class _Log:
-    """Standard error without going back in a line: each state of the bar is a line of its own."""
-
-    def write(self, text: str) -> None:
-        if text.strip():
-            sys.stderr.write(text.strip() + "\n")
-
-    def flush(self) -> None:
-        sys.stderr.flush()
-
-
-def _in_notebook() -> bool:
-    """Return whether this process is a notebook's kernel; that its package is loaded says nothing."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return type(shell).__name__ == "ZMQInteractiveShell"
-
-
-class _Progress:
-    """A bar on standard error: in a terminal or notebook a bar, in a log a line a minute."""
-
-    def __init__(self, planned: int, states: Iterable[str], shown: bool) -> None:
-        self.counts = Counter(states)
-        lively = sys.stderr.isatty() or _in_notebook()
-        looks = {"mininterval": 0.2, "dynamic_ncols": True} if lively else {"mininterval": 60.0, "file": _Log()}
-        self.bar = tqdm(total=planned, initial=sum(self.counts.values()), unit="trial", disable=not shown, **looks)
-        self._postfix()
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
-
-    def say(self, text: str) -> None:
-        if not self.bar.disable:
-            self.bar.write(text, file=sys.stderr)
-
-    def _postfix(self) -> None:
-        self.bar.set_postfix(diverged=self.counts["DIVERGED"], failed=self.counts["FAILED"], refresh=False)
-
-    def add(self, state: str) -> None:
-        self.counts[state] += 1
-        self._postfix()
-        self.bar.update()
-
-
-class _Slots:
-    """The executors, what each is busy with, and what to do when one ends."""
-
-    def __init__(self, makers: list[Callable[[], Executor]], work: Callable[[TrialSpec], TrialResult]) -> None:
-        self.work = work
-        self.makers = makers
-        self._others = set(multiprocessing.active_children())
-        self.executors = [make() for make in makers]
-        self.apart: list[Executor] = []
-        self.busy: dict[Future[TrialResult], tuple[int, TrialSpec, int]] = {}
-
-    def start(self, preparation: Callable[[], None] | None) -> None:
-        """Start all workers, and let a process of its own prepare what they will load."""
-        started: list[Future[Any]] = [executor.submit(os.getpid) for executor in self.executors]
-        if preparation is not None:
-            self.apart.append(local_slot())
-            started.append(self.apart[0].submit(preparation))
-        try:
-            for future in started:
-                future.result()
-            for executor in self.apart:
-                executor.shutdown()
-        except BrokenProcessPool as error:
-            raise StudyError(
-                "a worker process ended before its first trial, and what it wrote above says why; nothing was run. "
-                'A script must call run_study under `if __name__ == "__main__":`, for a worker imports it.'
-            ) from error
-
-    def submit(self, slot: int, spec: TrialSpec, attempt: int) -> None:
-        try:
-            future = self.executors[slot].submit(self.work, spec)
-        except BrokenProcessPool:  # the worker ended while it had nothing to do
-            self.renew(slot)
-            future = self.executors[slot].submit(self.work, spec)
-        self.busy[future] = (slot, spec, attempt)
-
-    def renew(self, slot: int) -> None:
-        self.executors[slot].shutdown(wait=False, cancel_futures=True)
-        self.executors[slot] = self.makers[slot]()
-
-    def finished(self) -> list[tuple[TrialSpec, TrialResult]]:
-        """Return what has come in and was not taken yet."""
-        return [
-            (spec, future.result())
-            for future, (_, spec, _) in self.busy.items()
-            if future.done() and not future.cancelled() and future.exception() is None
-        ]
-
-    def close(self, *, at_once: bool) -> None:
-        """End the workers; at once, without waiting for what they do."""
-        for child in set(multiprocessing.active_children()) - self._others if at_once else ():
-            child.terminate()
-        for executor in (*self.executors, *self.apart):
-            executor.shutdown(wait=True, cancel_futures=True)
+def _settled(spec: TrialSpec, returned: Any) -> TrialResult:
+    """Return what a trial's work returned as a result; a validation metric that is no number is a divergence."""
+    if not isinstance(returned, TrialResult) or returned.key != spec.key:
+        raise TypeError(f"expected a TrialResult of key {spec.key}, its work returned {returned!r:.200}")
+    metric = returned.metrics.get("valid_metric", math.nan)
+    if returned.state == "COMPLETE" and not math.isfinite(metric):
+        return replace(returned, state="DIVERGED", error=f"its validation metric is {metric}")
+    return returned
 
 
 def _failed(spec: TrialSpec, error: BaseException, attempts: int) -> TrialResult:
@@ -170,31 +80,79 @@ def _failed(spec: TrialSpec, error: BaseException, attempts: int) -> TrialResult
     )
 
 
-def _run_pending(
-    slots: _Slots, pending: list[TrialSpec], *, max_attempts: int, store: Callable[[TrialSpec, TrialResult], None]
-) -> None:
-    """Keep every slot busy until nothing is pending; what a slot's death interrupted is tried again."""
+def _last_attempt(error: BaseException, attempt: int, max_attempts: int) -> bool:
+    # A cluster has tried it several times, on different workers, before it says so.
+    return attempt >= max_attempts or type(error).__name__ == "KilledWorker"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _How:
+    """How pending trials are worked through: when to stop, what to do with a result, and what to do meanwhile."""
+
+    max_attempts: int
+    deadline: float
+    keep: Keep
+    tick: Callable[[], None]
+
+
+def _outcome(slots: Slots, ended: Ended, max_attempts: int) -> TrialResult | None:
+    """Return what to keep of a trial that came back, or None if it is to be tried again."""
+    error, result = ended.error, None
+    if error is None:
+        try:
+            result = _settled(ended.spec, ended.returned)
+        except TypeError as wrong:
+            error = wrong
+    if isinstance(error, OdysseyError):
+        raise error  # a missing data set, say: the user's to mend, and no fault of the trial
+    if error is not None and not slots.workers.gone() and _last_attempt(error, ended.attempt, max_attempts):
+        return _failed(ended.spec, error, ended.attempt)
+    return result
+
+
+def _run_pending(slots: Slots, pending: list[TrialSpec], how: _How) -> bool:
+    """Keep every slot busy until nothing is pending; return whether time was over before.
+
+    What a slot's death or an error interrupted is tried again. Once time is over no trial is begun; those
+    under way are finished.
+    """
     waiting = [(spec, 1) for spec in reversed(pending)]
-    free = list(range(len(slots.executors)))
     while waiting or slots.busy:
-        while waiting and free:
-            spec, attempt = waiting.pop()
-            slots.submit(free.pop(0), spec, attempt)
-        for future in wait(slots.busy, return_when=FIRST_COMPLETED).done:
-            slot, spec, attempt = slots.busy[future]
-            error = future.exception()
-            if isinstance(error, BrokenProcessPool):
-                slots.renew(slot)
-            if isinstance(error, OdysseyError):
-                raise error  # a missing data set, say: the user's to mend, and no fault of the trial
-            if error is None:
-                store(spec, future.result())
-            elif attempt < max_attempts:
-                waiting.append((spec, attempt + 1))
-            else:
-                store(spec, _failed(spec, error, attempt))
-            del slots.busy[future]  # not before it is stored: see what `_work_through` does in the end
-            free.append(slot)
+        if reason := slots.workers.gone():
+            raise StudyError(f"{reason}. Every finished trial is stored; called again, the run goes on")
+        slots.grow()
+        over = time.monotonic() > how.deadline
+        while waiting and slots.free and not over:
+            slots.submit(*waiting.pop())
+        if over and not slots.busy:
+            break
+        waiting += _take_in(slots, how)
+        how.tick()
+    return bool(waiting)
+
+
+def _take_in(slots: Slots, how: _How) -> list[tuple[TrialSpec, int]]:
+    """Wait a moment, keep what has come in, and return what is to be tried again.
+
+    A function of its own, for nothing may hold on to a future whose result is kept: a cluster would train it
+    again if the worker that has it dies.
+    """
+    again = []
+    for future in slots.wait(_TICK):
+        ended = slots.take(future)
+        result = _outcome(slots, ended, how.max_attempts)
+        if result is None:
+            again.append((ended.spec, ended.attempt + 1))
+        else:
+            how.keep(ended.spec, result)
+        slots.release(future)  # not before it is stored: see what `_work_through` does in the end
+    return again
+
+
+def _check(**options: float | None) -> None:
+    for name, value in options.items():
+        if value is not None and not value >= 0:
+            raise UsageError(f"{name} is {value!r}, expected at least 0")
 
 
 def run_study(
@@ -202,8 +160,12 @@ def run_study(
     *,
     executor: str = "local",
     limit: int | None = None,
+    time_budget: float | None = None,
+    trial_limit: float | None = None,
+    memory: int | None = None,
     max_attempts: int = 2,
     export_every: float | None = None,
+    shard: Shard | None = None,
     progress: bool = True,
     path: Path | None = None,
     results: Path | None = None,
@@ -216,15 +178,23 @@ def run_study(
     study : StudySpec
         What to run.
     executor : str
-        ``"local"`` (one process a core), ``"local:N"`` or ``"serial"``.
+        ``"local"`` (one process a core), ``"local:N"``, ``"serial"`` or ``"dask:ADDRESS"``.
     limit : int, optional
         Run at most this many trials now.
+    time_budget : float, optional
+        Seconds after which no trial is begun; those under way are finished.
+    trial_limit : float, optional
+        Seconds after which a trial is ended and its worker replaced; it counts as an attempt.
+    memory : int, optional
+        Most bytes a local worker may allocate; by default its share of nine tenths of what the machine has.
     max_attempts : int
         How often a trial is tried whose worker died or raised, before it is stored as FAILED.
     export_every : float, optional
         Publish what is there every so many seconds.
+    shard : Shard, optional
+        Run this part of the plan only, into a store of its own.
     progress : bool
-        Show a bar with done/planned, diverged, failed and the time left.
+        Show a bar with done/planned, trials an hour, diverged, failed and the time left.
     path, results : Path, optional
         The store, and the folder of published studies; by default runs/ and results_cache/.
     work : callable
@@ -241,47 +211,58 @@ def run_study(
         If an argument has no meaning, the store cannot be used, or data are missing. Every finished
         trial is stored then, too.
     """
-    makers = parse_executor(executor)
-    for name, value, least in (
-        ("limit", limit, 0),
-        ("max_attempts", max_attempts, 1),
-        ("export_every", export_every, 0),
-    ):
-        if value is not None and not value >= least:
-            raise UsageError(f"{name} is {value!r}, expected at least {least}")
-    plan = study.plan()
+    _check(limit=limit, time_budget=time_budget, trial_limit=trial_limit, memory=memory, export_every=export_every)
+    if max_attempts < 1:
+        raise UsageError(f"max_attempts is {max_attempts!r}, expected at least 1")
+    if trial_limit is not None and executor == "serial":
+        raise UsageError("trial_limit needs workers that can be ended: use executor local, local:N or dask:ADDRESS")
+    if shard is not None and export_every is not None:
+        raise UsageError("a shard is not published by itself; leave export_every out, and import the shards first")
+    if work is train_one and (missing := what_is_missing(study)):
+        raise UsageError(f"{study.name} cannot be run by this version, which lacks {', '.join(missing)}")
+    deadline = math.inf if time_budget is None else time.monotonic() + time_budget
+    plan = [spec for spec in study.plan() if shard is None or shard.holds(study, spec)]
     keys = {spec.key for spec in plan}
     folder = published_folder(study.name, results)
-    with open_for_writing(study, path) as store:
+    path = path or store_path(study.name if shard is None else shard.store_name(study))
+    with closing(parse_executor(executor, memory)) as workers, open_for_writing(study, path) as store:
         published = [(spec, result) for spec, result in published_results(folder) if spec.key in keys]
         for spec, result in published:
             store.add(spec, result)
         states = store.states()
         pending = [spec for spec in plan if spec.key not in states][:limit]
-        interrupted, compilation = False, None
-        if pending and work is train_one:
-            compilation = _compilation(study)
-            for task in study.tasks:
-                load_dataset(task)  # fetched and verified once, before any worker needs it
+        interrupted = over = False
         if pending:
-            with _Progress(len(plan), (states[key] for key in keys if key in states), progress) as shown:
+            preparation = _prepare(study, workers) if work is train_one else None
+            with Progress(len(plan), (states[key] for key in keys if key in states), progress) as shown:
                 keep = _keeper(study, store, shown, folder, export_every)
-                slots = _Slots(makers[: len(pending)], work)
-                interrupted = _work_through(slots, pending, max_attempts, keep, compilation)
+                how = _How(max_attempts=max_attempts, deadline=deadline, keep=keep, tick=shown.tick)
+                slots = Slots(workers, work, most=len(pending), trial_limit=trial_limit)
+                interrupted, over = _work_through(slots, pending, how, preparation)
         counts = Counter(state for key, state in store.states().items() if key in keys)
-    return RunSummary(len(plan), counts["COMPLETE"], counts["DIVERGED"], counts["FAILED"], interrupted, len(published))
+    return RunSummary(
+        planned=len(plan),
+        complete=counts["COMPLETE"],
+        diverged=counts["DIVERGED"],
+        failed=counts["FAILED"],
+        interrupted=interrupted,
+        published=len(published),
+        out_of_time=over,
+    )
 
 
-def _compilation(study: StudySpec) -> Callable[[], None]:
-    """Return what compiles the kernels before any worker trains; it says so itself if it has to."""
+def _prepare(study: StudySpec, workers: Workers) -> Callable[[], None] | None:
+    """Fetch and verify data once, before any worker needs them; return what compiles the kernels, and says so."""
+    if not workers.here:
+        return None
     from odyssey_kit.engine.compiled import compile_apart
 
+    for task in study.tasks:
+        load_dataset(task)
     return partial(compile_apart, study.protocol.dtype)
 
 
-def _keeper(
-    study: StudySpec, store: Store, shown: _Progress, folder: Path, export_every: float | None
-) -> Callable[[TrialSpec, TrialResult], None]:
+def _keeper(study: StudySpec, store: Store, shown: Progress, folder: Path, export_every: float | None) -> Keep:
     """Return what is done with each result: stored, shown, and now and then published."""
     exported = time.monotonic()
 
@@ -297,25 +278,23 @@ def _keeper(
 
 
 def _work_through(
-    slots: _Slots,
-    pending: list[TrialSpec],
-    max_attempts: int,
-    keep: Callable[[TrialSpec, TrialResult], None],
-    preparation: Callable[[], None] | None,
-) -> bool:
-    """Run the pending trials and keep each; return whether Ctrl-C ended it."""
-    ended = False
-    try:
-        slots.start(preparation)
-        _run_pending(slots, pending, max_attempts=max_attempts, store=keep)
-        ended = True
-    except KeyboardInterrupt:
-        return True
-    finally:
-        # Whatever ended it: what had come in by then is kept, and what was being written is written again.
+    slots: Slots, pending: list[TrialSpec], how: _How, preparation: Callable[[], None] | None
+) -> tuple[bool, bool]:
+    """Run the pending trials and keep each; return whether Ctrl-C ended it, and whether time was over."""
+    ended = over = False
+    with heard_once():
         try:
-            for spec, result in slots.finished():
-                keep(spec, result)
+            slots.start(preparation)
+            over = _run_pending(slots, pending, how)
+            ended = True
+        except KeyboardInterrupt:
+            return True, False
         finally:
-            slots.close(at_once=not ended)
-    return False
+            # Whatever ended it: what had come in by then is kept, and what was being written is written again.
+            try:
+                for spec, returned in slots.finished():
+                    with suppress(TypeError):
+                        how.keep(spec, _settled(spec, returned))
+            finally:
+                slots.close(at_once=not ended)
+    return False, over

@@ -1,16 +1,34 @@
-"""How far a study is. May import `study`, `store` and `publish`."""
+"""How far a study is. May import `study`, `store`, `publish` and the table of `analysis`."""
 
 from __future__ import annotations
 
+import itertools
+import json
 from pathlib import Path
 
 import pandas as pd
 
-from odyssey_kit.search.publish import published_folder, published_results
-from odyssey_kit.search.store import open_for_reading, store_path
+from odyssey_kit.analysis.schema import STATES
+from odyssey_kit.analysis.trials import load_trials
+from odyssey_kit.search.publish import published_folder
+from odyssey_kit.search.store import definition, open_for_reading, store_path
 from odyssey_kit.search.study import StudySpec
 
 __all__ = ["study_status"]
+
+_COLUMNS = ["key", "task", "variant", "index", "state", "seconds"]
+
+
+def _published(study: StudySpec, folder: Path) -> pd.DataFrame:
+    """Return what is published of a study."""
+    if not (folder / "trials.parquet").exists():
+        return pd.DataFrame(columns=_COLUMNS)
+    published = load_trials(folder, prefix=False)
+    frame = published.frame[_COLUMNS]
+    described = (published.study or {}).get("study")
+    if described and definition(StudySpec.from_dict(json.loads(json.dumps(described)))) == definition(study):
+        return frame
+    return frame[frame["key"].isin({spec.key for spec in study.plan()})]
 
 
 def study_status(study: StudySpec, path: Path | None = None, results: Path | None = None) -> pd.DataFrame:
@@ -23,23 +41,18 @@ def study_status(study: StudySpec, path: Path | None = None, results: Path | Non
         processor time of the trials done.
     """
     path = path or store_path(study.name)
-    known = {spec.key: result for spec, result in published_results(published_folder(study.name, results))}
+    frames = [_published(study, published_folder(study.name, results))]
     if path.exists():
         with open_for_reading(path, study) as store:
-            known |= {spec.key: result for spec, result in store.results()}
-    cells = [cell.name for cell in study.variants]
-    rows = []
-    for spec in sorted(study.plan(), key=lambda spec: (study.tasks.index(spec.task), cells.index(spec.variant.name))):
-        result = known.get(spec.key)
-        state = result.state if result else ""
-        rows.append(
-            {
-                "task": spec.task,
-                "variant": spec.variant.name,
-                "planned": 1,
-                "done": int(result is not None),
-                **{name.lower(): int(state == name) for name in ("COMPLETE", "DIVERGED", "FAILED")},
-                "hours": result.seconds / 3600 if result else 0.0,
-            }
-        )
-    return pd.DataFrame(rows).groupby(["task", "variant"], sort=False).sum()
+            frames.insert(0, pd.DataFrame(store.outcomes(), columns=_COLUMNS))
+    known = pd.concat([frame for frame in frames if len(frame)] or frames[:1]).drop_duplicates("key")
+    known = known[known["index"] < study.n_trials]
+    cells = pd.MultiIndex.from_tuples(
+        itertools.product(study.tasks, (cell.name for cell in study.variants)), names=["task", "variant"]
+    )
+    states = pd.DataFrame({state.lower(): known["state"] == state for state in STATES}).astype(int)
+    counts = states.assign(hours=known["seconds"] / 3600, task=known["task"], variant=known["variant"])
+    counts = counts.groupby(["task", "variant"]).sum().reindex(cells, fill_value=0)
+    counts.insert(0, "planned", study.n_trials)
+    counts.insert(1, "done", counts[[state.lower() for state in STATES]].sum(axis=1))
+    return counts.astype({"hours": float, **{state.lower(): int for state in STATES}, "done": int})

@@ -22,7 +22,16 @@ from odyssey_kit.errors import StudyError
 from odyssey_kit.search.study import StudySpec
 from odyssey_kit.training import TrialResult, TrialSpec, canonical_json
 
-__all__ = ["Store", "open_for_reading", "open_for_writing", "store_path"]
+__all__ = [
+    "Store",
+    "check_same_study",
+    "definition",
+    "differences",
+    "locked",
+    "open_for_reading",
+    "open_for_writing",
+    "store_path",
+]
 
 SCHEMA = 1
 _TABLES = """
@@ -42,7 +51,9 @@ def store_path(name: str) -> Path:
 
 def _result_json(result: TrialResult) -> str:
     # Not canonical: a result may hold NaN or infinity, and they must come back as they were.
-    return json.dumps(result.to_dict(), sort_keys=True, separators=(",", ":"))
+    # Not by `to_dict`, whose deep copy of every epoch takes longer than all the rest of storing it.
+    data = {**vars(result), "curve": [vars(row) for row in result.curve]}
+    return json.dumps(data, sort_keys=True, separators=(",", ":"))
 
 
 @contextmanager
@@ -92,6 +103,12 @@ class Store:
         """Return the state of every stored trial by key."""
         with _explained(self.path):
             return dict(self._connection.execute("SELECT key, state FROM trials"))
+
+    def outcomes(self) -> list[tuple[str, str, str, int, str, float]]:
+        """Return key, task, variant, index, state and seconds of every stored trial, without reading results."""
+        parts = ", ".join(f"json_extract(spec, '$.{part}')" for part in ("task", "variant.name", "index"))
+        with _explained(self.path):
+            return self._connection.execute(f"SELECT key, {parts}, state, seconds FROM trials").fetchall()
 
     def seconds(self) -> float:
         """Return the processor seconds of all stored trials."""
@@ -144,7 +161,8 @@ def _check_file(path: Path, study: StudySpec) -> None:
             check_same_study(Store(connection, path), study)
 
 
-def _differences(stored: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:
+def differences(stored: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:
+    """Return in words where two definitions differ."""
     found = []
     for name in sorted(stored.keys() | asked.keys()):
         if name not in stored or name not in asked:
@@ -152,13 +170,13 @@ def _differences(stored: dict[str, Any], asked: dict[str, Any], prefix: str = ""
             continue
         old, new = stored[name], asked[name]
         if isinstance(old, dict) and isinstance(new, dict):
-            found += _differences(old, new, f"{prefix}{name}.")
+            found += differences(old, new, f"{prefix}{name}.")
         elif old != new:
             found.append(f"{prefix}{name}: stored {old!r}, asked {new!r}")
     return found
 
 
-def _definition(study: StudySpec) -> dict[str, Any]:
+def definition(study: StudySpec) -> dict[str, Any]:
     """Return what makes a study the same study; more trials of it are welcome."""
     definition = {name: value for name, value in study.to_dict().items() if name not in ("title", "n_trials")}
     cells = {cell.name: cell.to_dict() for cell in study.variants}
@@ -174,11 +192,11 @@ def check_same_study(store: Store, study: StudySpec) -> StudySpec | None:
         If it is another study than the one asked for.
     """
     stored = store.study()
-    differences = _differences(_definition(stored), _definition(study)) if stored else []
-    if differences:
+    found = differences(definition(stored), definition(study)) if stored else []
+    if found:
         raise StudyError(
             f"{store.path} holds another study named {study.name!r}; nothing was changed. Differences: "
-            f"{'; '.join(differences)}. Give the new study a name of its own, or move the file away."
+            f"{'; '.join(found)}. Give the new study a name of its own, or move the file away."
         )
     return stored
 
@@ -200,7 +218,7 @@ def _who(holder: Path) -> str:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Be the only writer of a store; the system ends the lock with the process, however that ends."""
     holder = path.with_suffix(".holder")
     try:
@@ -232,7 +250,7 @@ def open_for_writing(study: StudySpec, path: Path | None = None) -> Iterator[Sto
         The file is left as it was.
     """
     path = path or store_path(study.name)
-    with _locked(path):
+    with locked(path):
         _check_file(path, study)
         with closing(_connect(path, "rwc")) as connection:
             store = Store(connection, path)

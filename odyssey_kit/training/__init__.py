@@ -14,6 +14,7 @@ from odyssey_kit.training.trial import EpochRow, TrialResult, TrialSpec, canonic
 
 if TYPE_CHECKING:
     from odyssey_kit.training.population import run_population as run_population
+    from odyssey_kit.training.rerun import first_epochs as first_epochs
     from odyssey_kit.training.trainer import Training as Training
     from odyssey_kit.training.trainer import run_trial as run_trial
     from odyssey_kit.training.trainer import train as train
@@ -26,11 +27,18 @@ __all__ = [
     "TrialResult",
     "TrialSpec",
     "canonical_json",
+    "first_epochs",
     "run_population",
     "run_trial",
     "train",
 ]
-_TRAINS = {"Training": "trainer", "run_trial": "trainer", "train": "trainer", "run_population": "population"}
+_TRAINS = {
+    "Training": "trainer",
+    "first_epochs": "rerun",
+    "run_population": "population",
+    "run_trial": "trainer",
+    "train": "trainer",
+}
 
 
 def __getattr__(name: str) -> Any:

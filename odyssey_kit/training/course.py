@@ -15,6 +15,7 @@ from odyssey_kit.data import SequenceDataset
 from odyssey_kit.engine.network import EpochRecord
 from odyssey_kit.engine.noise import add_noise
 from odyssey_kit.engine.parameters import Layout
+from odyssey_kit.errors import UsageError
 from odyssey_kit.training.metrics import NLL_PER_FRAME
 from odyssey_kit.training.trial import EpochRow, TrialResult, TrialSpec
 
@@ -49,9 +50,16 @@ class Course:
         The trial.
     dataset : SequenceDataset
         Its data.
+
+    Raises
+    ------
+    UsageError
+        If the protocol has a setting that can only be planned yet.
     """
 
     def __init__(self, spec: TrialSpec, dataset: SequenceDataset) -> None:
+        if settings := spec.protocol.not_trained():
+            raise UsageError(f"this version cannot train with {', '.join(settings)}; such a trial can only be planned")
         self.spec, self.dataset = spec, dataset
         self.streams = Streams.from_seed(spec.seed)
         self.layout = Layout(
