@@ -106,10 +106,10 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis.advice import analyze as analyze
     from odyssey_kit.analysis.basins import find_basins as find_basins
     from odyssey_kit.analysis.best_of import expected_best as expected_best
-    from odyssey_kit.analysis.coverage import measured_coverage as measured_coverage
     from odyssey_kit.analysis.claims import Evidence as Evidence
     from odyssey_kit.analysis.claims import Verdicts as Verdicts
     from odyssey_kit.analysis.claims import check_claims as check_claims
+    from odyssey_kit.analysis.coverage import measured_coverage as measured_coverage
     from odyssey_kit.analysis.divergence import divergence_survival as divergence_survival
     from odyssey_kit.analysis.divergence import late_minus_best as late_minus_best
     from odyssey_kit.analysis.foreign import trials_from_table as trials_from_table
