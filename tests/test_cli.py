@@ -34,6 +34,7 @@ COMMANDS = {
     ("status",): "Show how far a study is",
     ("export",): "Publish a study's finished trials",
     ("analyze",): "Show what matters in a table of trials",
+    ("claims",): "Check the papers' claims against the published studies",
     ("import",): "Merge stores of shards, or published folders",
     ("doctor",): "Check a study's store and what is published of it",
     ("audit",): "Train some published trials again and compare",
@@ -292,7 +293,7 @@ def test_ctrl_c_ends_a_run_with_130_and_the_way_on(odyssey, monkeypatch):
 
 
 def test_ctrl_c_ends_any_other_command_with_130(odyssey, monkeypatch):
-    def interrupted() -> None:
+    def interrupted(**_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ok, "list_datasets", interrupted, raising=False)
