@@ -140,6 +140,71 @@ def test_evaluation_is_the_equations_in_the_order_of_the_data(bidirectional):
         assert losses[s] == pytest.approx(ctc(expected, target_of("ctc", s)).item(), rel=1e-10)
 
 
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["one", "both"])
+def test_evaluation_by_blocks_gives_each_sequence_what_it_has_alone(bidirectional):
+    lengths = np.array([600, 1, 513, 512, 511, 3, *[1] * 600])  # a block has 512 rows, or one longer sequence
+    rng = np.random.default_rng(3)
+    layout = Layout(variant=ok.variant("V"), input_size=2, hidden_size=3, output_size=2, bidirectional=bidirectional)
+    frames = rng.standard_normal((lengths.sum(), 2)).astype(np.float32)
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    everything = sequences(frames, frames, offsets)
+    first = sequences(frames[:5], frames[:5], np.array([0, 5]))
+    network = Network(layout, rng.standard_normal(layout.parameter_count).astype(np.float32), first)
+    short = network.net_inputs(first)
+    together = network.net_inputs(everything)
+    for s in (0, 1, 2, 3, 4, 5, 6, len(lengths) - 1):
+        rows = slice(offsets[s], offsets[s + 1])
+        alone = sequences(frames[rows], frames[rows], np.array([0, lengths[s]]))
+        np.testing.assert_array_equal(network.net_inputs(alone), together[rows])
+    np.testing.assert_array_equal(network.net_inputs(first), short)
+
+
+def network_for(**changes):
+    """Return what `Network` is made of: a layout of 3 inputs and 2 outputs, parameters, data."""
+    layout = Layout(variant=ok.variant("NP"), input_size=3, hidden_size=2, output_size=2)
+    made = {
+        "parameters": np.zeros(layout.parameter_count, np.float32),
+        "data": sequences(np.zeros((4, 3)), np.zeros((4, 2)), np.array([0, 3, 4])),
+    }
+    return Network(layout, **{**made, **changes})
+
+
+LABELS = sequences(np.zeros((4, 3)), np.array([0, 1, 2, 0]), np.array([0, 3, 4]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"parameters": np.zeros(5, np.float32)}, r"parameters are \(5,\), expected"),
+        ({"parameters": np.zeros(54)}, "inputs are .*float32, expected .*float64"),
+        ({"data": sequences(np.zeros((4, 5)), np.zeros((4, 2)), np.array([0, 4]))}, r"\(4, 5\).*expected \(4, 3\)"),
+        ({"data": sequences(np.zeros((4, 3)), np.zeros((4, 7)), np.array([0, 4]))}, r"\(4, 7\).*expected \(4, 2\)"),
+        ({"data": sequences(np.zeros((4, 3)), np.zeros((4, 2)), np.array([0, 4, 4]))}, "leave out empty ones"),
+        ({"data": LABELS}, "wants real targets"),
+        (
+            {"data": LABELS, "loss": "cross-entropy"},
+            "4 labels, from 0 to 2, for 4 frames; expected classes from 0 to 1",
+        ),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"gradient": "trunc"}, "gradient is 'trunc'"),
+    ],
+)
+def test_what_would_be_read_beside_its_array_is_refused(changes, words):
+    with pytest.raises(ok.UsageError, match=words):
+        network_for(**changes)
+
+
+def test_an_order_may_repeat_sequences_but_not_invent_them():
+    network = network_for(batch_size=2)
+    record = network.train_epoch(np.array([0, 0, 0, 1]), learning_rate=0.1, momentum=0.0)
+    assert record.updates == 2 and np.isfinite(record.loss)
+    for order in ([2], [-1], [[0]]):
+        with pytest.raises(ok.UsageError, match="numbers from 0 to 1"):
+            network.train_epoch(np.array(order), learning_rate=0.1, momentum=0.0)
+    with pytest.raises(ok.UsageError, match="float64"):
+        network.train_epoch(np.array([0]), learning_rate=0.1, momentum=0.0, inputs=np.zeros((4, 3)))
+
+
 def test_the_label_error_rate_counts_edits_of_the_best_path():
     network, _ = assert_epochs_agree("V", "ctc", batch_size=1, bidirectional=False)
     X, wrong = network.net_inputs(network.data), 0

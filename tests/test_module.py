@@ -141,6 +141,9 @@ def test_it_learns_inside_an_ordinary_torch_network():
     assert (layer.theta == 0).sum() >= room  # the room between arrays was never moved
 
 
+PACKED = torch.nn.utils.rnn.pack_sequence([torch.zeros(2, 3), torch.zeros(4, 3)], enforce_sorted=False)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -151,6 +154,13 @@ def test_it_learns_inside_an_ordinary_torch_network():
         (lambda: ok.LSTM(3, 3)(torch.zeros(4, 2, 3, dtype=torch.float64)), "torch.float64, expected 3 features"),
         (lambda: ok.LSTM(3, 3)(torch.zeros(4)), "got 1 dimensions"),
         (lambda: ok.LSTM(3, 3)(torch.zeros(4, 2, 3), (torch.zeros(1, 1, 3),) * 2), r"expected \(1, 2, 3\)"),
+        (
+            lambda: ok.LSTM(3, 3)(torch.zeros(4, 2, 3), (torch.zeros(1, 2, 3).double(),) * 2),
+            "of torch.float64, expected",
+        ),
+        (lambda: ok.LSTM(3, 3)(PACKED, (torch.zeros(1, 5, 3),) * 2), r"\(1, 5, 3\).*expected \(1, 2, 3\)"),
+        (lambda: ok.LSTM(3, 3)(torch.zeros(0, 2, 3)), "0 time steps of 2 sequences"),
+        (lambda: ok.LSTM(3, 3)(torch.zeros(4, 0, 3)), "4 time steps of 0 sequences"),
         (lambda: ok.LSTM(3, 3).load_weights({"W_z": torch.zeros(3, 3)}), "missing"),
         (
             lambda: (lambda m: m.load_weights({**m.weights(), "b_z": torch.zeros(4)}))(ok.LSTM(3, 3)),

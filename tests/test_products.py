@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba.core.errors import TypingError
 
 from odyssey_kit.engine.products import matrix_product, transpose
 
@@ -14,6 +19,13 @@ SIZES = st.integers(1, 40)
 
 def drawn(seed, shape, dtype):
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def window(array, left):
+    """Return the same numbers with no numbers to their left and right."""
+    wide = np.full((array.shape[0], array.shape[1] + 9), np.nan, array.dtype)
+    wide[:, left : left + array.shape[1]] = array
+    return wide[:, left : left + array.shape[1]]
 
 
 @settings(max_examples=150, deadline=None)
@@ -29,9 +41,11 @@ def drawn(seed, shape, dtype):
 def test_it_is_the_product(rows, inner, columns, dtype, flipped, add, seed):
     A = drawn(seed, (inner, rows), dtype).T if flipped else drawn(seed, (rows, inner), dtype)
     # Windows of larger arrays: what lies beside them must be neither read into the sums nor written.
-    wide_B, wide_C = drawn(seed + 1, (inner, columns + 9), dtype), drawn(seed + 2, (rows, columns + 9), dtype)
+    if not flipped:
+        A = window(A, 2)
+    B, wide_C = window(drawn(seed + 1, (inner, columns), dtype), 3), drawn(seed + 2, (rows, columns + 9), dtype)
     before = wide_C.copy()
-    B, C = wide_B[:, 3 : 3 + columns], wide_C[:, 5 : 5 + columns]
+    C = wide_C[:, 5 : 5 + columns]
     exact = A.astype(float) @ B.astype(float) + add * C.astype(float)
     size = np.abs(A).astype(float) @ np.abs(B).astype(float) + 1
     matrix_product(A, B, C, add)
@@ -65,6 +79,30 @@ def test_not_a_number_stays_visible():
     matrix_product(A, B, C, False)
     assert np.isnan(C[1]).all()
     assert (C[[0, 2]] == 4).all()
+
+
+@pytest.mark.parametrize("kinds", [("float64", "float32", "float32"), ("int64", "int64", "int64")], ids=str)
+def test_other_types_are_refused_when_it_is_compiled(kinds):
+    A, B, C = (np.ones((2, 2), kind) for kind in kinds)
+    with pytest.raises(TypingError, match="expected one type of float"):
+        matrix_product(A, B, C, False)
+
+
+@pytest.mark.slow
+def test_processors_with_narrower_vectors_have_right_products(tmp_path):
+    """The same tests, compiled for a processor with AVX2 and none of AVX-512."""
+    narrow = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma", "ODYSSEY_CACHE": str(tmp_path)}
+    code = f"""
+import sys
+from llvmlite import binding
+binding.get_host_cpu_features = lambda: {{"avx2": True}}
+from odyssey_kit.engine import products
+assert (products._BYTES, products._REGISTERS, products._PARTS_ARE_FREE) == (32, 16, False)
+import pytest
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-k", "not processors", {__file__!r}]))
+"""
+    run = subprocess.run([sys.executable, "-c", code], env={**os.environ, **narrow}, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-1000:]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 40), (16, 16), (33, 17), (100, 88)])

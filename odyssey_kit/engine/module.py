@@ -193,6 +193,7 @@ class LSTM(torch.nn.Module):
     ) -> tuple[Tensor | PackedSequence, tuple[Tensor, Tensor]]:
         """Run the layer; see the class for shapes."""
         if isinstance(inputs, PackedSequence):
+            self._check_states(state, int(inputs.batch_sizes[0]))
             if state is not None and inputs.sorted_indices is not None:
                 state = (state[0][:, inputs.sorted_indices], state[1][:, inputs.sorted_indices])
             output, (h_n, c_n) = self._run(inputs.data, inputs.batch_sizes, state)
@@ -208,13 +209,22 @@ class LSTM(torch.nn.Module):
         steps = steps.transpose(0, 1) if batched and self.batch_first else steps
         if state is not None and not batched:
             state = (state[0][:, None], state[1][:, None])
-        time, batch, _ = steps.shape
+        time, batch, features = steps.shape
+        if time == 0 or batch == 0:
+            raise UsageError(f"LSTM: got {time} time steps of {batch} sequences, expected at least one of both")
+        self._check_states(state, batch)
         sizes = torch.full((time,), batch, dtype=torch.int64)
-        flat, (h_n, c_n) = self._run(steps.reshape(time * batch, -1), sizes, state)
+        flat, (h_n, c_n) = self._run(steps.reshape(time * batch, features), sizes, state)
         output = flat.reshape(time, batch, -1)
         if not batched:
             return output[:, 0], (h_n[:, 0], c_n[:, 0])
         return (output.transpose(0, 1) if self.batch_first else output), (h_n, c_n)
+
+    def _check_states(self, state: tuple[Tensor, Tensor] | None, batch: int) -> None:
+        expected = (len(self.theta), batch, self.hidden_size)
+        if state is not None and any(tuple(part.shape) != expected or part.dtype != self.theta.dtype for part in state):
+            got = " and ".join(f"{tuple(part.shape)} of {part.dtype}" for part in state)
+            raise UsageError(f"LSTM: got states {got}, expected {expected} of {self.theta.dtype}")
 
     def _run(
         self, rows: Tensor, batch_sizes: Tensor, state: tuple[Tensor, Tensor] | None
@@ -226,11 +236,8 @@ class LSTM(torch.nn.Module):
                 f"LSTM: got {rows.shape[1]} features of {rows.dtype}, "
                 f"expected {self.input_size} features of {self.theta.dtype}"
             )
-        expected = (directions, batch, self.hidden_size)
-        zeros = rows.new_zeros(expected)
+        zeros = rows.new_zeros(directions, batch, self.hidden_size)
         y0, c0 = state if state is not None else (zeros, zeros)
-        if tuple(y0.shape) != expected or tuple(c0.shape) != expected:
-            raise UsageError(f"LSTM: got states {tuple(y0.shape)} and {tuple(c0.shape)}, expected {expected}")
         where = _Rows(batch_sizes)
         run = self._by_kernels if rows.device.type == "cpu" else self._by_equations
         outputs, y_n, c_n = [], [], []

@@ -24,7 +24,7 @@ _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _KEY_STEPS = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 # Counters of a block: its numbers, four each, stay in the first-level cache.
 _BLOCK = 1024
-_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+_LOW, _WORD = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
 @kernel
@@ -32,7 +32,7 @@ def philox(c0, c1, c2, c3, k0, k1):
     """Return four words of 32 bits for a counter of four and a key of two, all held in uint64."""
     for _ in range(10):
         left, right = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
-        c0, c1, c2, c3 = (right >> _HALF) ^ c1 ^ k0, right & _LOW, (left >> _HALF) ^ c3 ^ k1, left & _LOW
+        c0, c1, c2, c3 = (right >> _WORD) ^ c1 ^ k0, right & _LOW, (left >> _WORD) ^ c3 ^ k1, left & _LOW
         k0, k1 = (k0 + _KEY_STEPS[0]) & _LOW, (k1 + _KEY_STEPS[1]) & _LOW
     return c0, c1, c2, c3
 
@@ -71,7 +71,7 @@ def standard_normal_pair(bits, more_bits):
 @kernel
 def random_words(key, epoch, first, words):
     """Fill words (4, n) with the four words of the counters from `first` on."""
-    zero, k0, k1 = np.uint64(0), key & _LOW, key >> _HALF
+    zero, k0, k1 = np.uint64(0), key & _LOW, key >> _WORD
     for j in range(words.shape[1]):
         words[0, j], words[1, j], words[2, j], words[3, j] = philox(np.uint64(first + j), zero, epoch, zero, k0, k1)
 

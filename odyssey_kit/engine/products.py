@@ -1,10 +1,10 @@
-"""Products of small matrices, as fast as a good BLAS at the sizes of a cell and the same on every machine's BLAS.
+"""Products of small matrices, as fast as a good BLAS at the sizes of a cell, and without one.
 
 A product is cut into tiles of up to 6 rows and as many columns as fit the vector registers; a tile is
 summed over the inner dimension without leaving them. Each size of a tile is a loop of its own, written
 here in LLVM's instructions, because no compiler finds it from loops over numbers. Every element is
-one sum in the order of the inner dimension, whatever else is in the product: a sequence gives the same
-bits alone and in a mini-batch. May import `compiled`.
+one sum in the order of the inner dimension, whatever else is in the product: forward, a sequence gives
+the same bits alone and in a mini-batch. May import `compiled`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir
-from numba.core import cgutils, types
+from numba.core import cgutils, errors, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
@@ -23,7 +23,8 @@ from odyssey_kit.engine.compiled import kernel
 
 __all__ = ["matrix_product", "transpose"]
 
-# Bytes of a vector register and their number: AVX-512, else AVX2, else 128 bits (NEON).
+# Bytes of a vector register and their number: AVX-512, else AVX2, else 128 bits (as NEON has them; on an old x86
+# half of the registers are missing, which is slower and no less right).
 _FEATURES = binding.get_host_cpu_features()
 _BYTES, _REGISTERS = (64, 32) if _FEATURES.get("avx512f") else (32, 16) if _FEATURES.get("avx2") else (16, 32)
 # Where a load of part of a vector costs no more than a whole one, the last vector of every tile is such.
@@ -203,10 +204,11 @@ def _tile(_: Any, A: Any = None, B: Any = None, C: Any = None, i: Any = None, j:
         columns = builder.sub(cgutils.unpack_tuple(builder, c.shape, 2)[1], j)
         a_at, b_at = place(a, i, a_row, k, a_column), place(b, k, b_row, j, _INT(size))
         c_at = place(c, i, c_row, j, _INT(size))
-        add = builder.trunc(add, ir.IntType(1)) if add.type != ir.IntType(1) else add
         builder.call(function, [a_at, a_row, a_column, b_at, b_row, c_at, c_row, columns, depth, add, rows, vectors])
         return context.get_dummy_value()
 
+    if not (isinstance(C.dtype, types.Float) and A.dtype == B.dtype == C.dtype):
+        raise errors.TypingError(f"matrix_product: got {A.dtype}, {B.dtype} and {C.dtype}, expected one type of float")
     places = (types.intp,) * 6
     return types.none(A, B, C, *places, types.boolean), build
 
@@ -230,12 +232,13 @@ def _strided(_: Any, array: Any = None) -> Any:
 @kernel
 def _product(A, B, C, add):
     rows, inner = A.shape
+    if rows == 0:
+        return
     blocks = (rows + _ROWS - 1) // _ROWS
-    height = (rows + blocks - 1) // blocks if blocks > 1 else rows
-    width = _WIDTH[height]
+    width = _WIDTH[(rows + blocks - 1) // blocks]
     lanes = _BYTES // C.itemsize
     whole = (C.shape[1] + lanes - 1) // lanes if _PARTS_ARE_FREE else C.shape[1] // lanes
-    panels = (whole + width - 1) // width if whole > width else min(whole, 1)
+    panels = (whole + width - 1) // width
     # The columns of one block of rows are read once, so there is nothing to keep.
     most = _DEPTH if blocks > 1 else inner
     k = 0
@@ -257,7 +260,8 @@ def _product(A, B, C, add):
 def matrix_product(A, B, C, add):
     """Write A @ B to C, or add it to C; rows of B and of C must lie in one piece each.
 
-    A (m, K), B (K, n) and C (m, n) are of one type, and C shares no memory with A or B.
+    A (m, K), B (K or more, n or more) and C (m, n) are of one type, and C shares no memory with A or B. Other
+    types are refused when it is compiled; sizes are the caller's to check, since a step of a cell has no time to.
     """
     _product(_strided(A), _strided(B), _strided(C), add)
 

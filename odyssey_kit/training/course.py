@@ -86,9 +86,15 @@ class Course:
         if std == 0:
             return inputs
         if self._noisy.shape != inputs.shape:
-            self._noisy = np.empty_like(inputs)
+            self._noisy = np.empty(inputs.shape, inputs.dtype)
         epoch = np.uint64(len(self.curve) + 1)
-        add_noise(inputs.reshape(-1), np.float32(std), self.streams.noise_key, epoch, self._noisy.reshape(-1))
+        add_noise(
+            np.ascontiguousarray(inputs).reshape(-1),
+            np.float32(std),
+            self.streams.noise_key,
+            epoch,
+            self._noisy.reshape(-1),
+        )
         return self._noisy
 
     def note(self, record: EpochRecord, valid: float, test: float, seconds: float) -> bool:
