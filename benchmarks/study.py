@@ -36,7 +36,7 @@ def made_up(spec: ok.TrialSpec) -> ok.TrialResult:
         EpochRow(
             epoch=epoch, updates=229 * epoch, seconds=0.2 * epoch, train_loss=9.0 + 1 / epoch,
             valid_metric=8.5 + 1 / epoch, test_metric=8.6 + 1 / epoch, max_abs_cell=1.5, max_abs_output=0.7,
-            gradient_norm_mean=0.1, gradient_norm_max=3.0, is_best=epoch == CURVE,
+            gradient_norm_mean=0.1, gradient_norm_max=3.0, saturated_gates=0.1, is_best=epoch == CURVE,
         )
         for epoch in range(1, CURVE + 1)
     )  # fmt: skip
