@@ -20,6 +20,7 @@ from odyssey_kit.data import manifest as manifest_module
 from odyssey_kit.data import read_manifest, status
 from odyssey_kit.data.corpora import bach_chorales
 from odyssey_kit.data.corpora.musicxml import read_score
+from odyssey_kit.data.examples import make_example
 from odyssey_kit.data.notes import parse_notes
 from odyssey_kit.errors import DataError
 
@@ -270,6 +271,8 @@ def test_the_real_package_builds_the_real_stand_in(capfd):
     ends = [np.flatnonzero(targets[-1])[0] for split in bach.splits.values() for _, targets in split]
     assert np.mean([(key + 21) % 12 == 0 for key in ends]) > 0.9
     assert "music21" in capfd.readouterr().err  # the bar
+    kept = ok.load_example("bach-chorales")
+    assert make_example("bach-chorales", split=kept.split, index=kept.index) == kept, "as kept for the book"
     assert "music21" not in sys.modules
 
 

@@ -9,7 +9,7 @@ option ``binary`` a pixel is 1 from 128 up, else 0. May import `errors` and the 
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -48,9 +48,19 @@ def load(opened: Opened, options: frozenset[str] = frozenset()) -> SequenceDatas
         "valid": (train[cut:], "train-images-idx3-ubyte", slice(cut, None)),
         "test": (test, "t10k-images-idx3-ubyte", slice(None)),
     }
+
+    @cache  # two splits are of one file
+    def images(file: str) -> np.ndarray:
+        return read_idx(opened.read(file), dimensions=3, source=opened.shown(file))
+
+    def columns(file: str, part: slice, count: int) -> np.ndarray:
+        found = images(file)
+        if found.shape[1:] != (SIDE, SIDE) or len(found[part]) != count:
+            raise DataError(f"{opened.shown(file)}: images of shape {found.shape}, expected {count:,} of (28, 28)")
+        return as_columns(found[part], binary)
+
     splits = {
-        name: _split(partial(_images, opened, file, part, len(labels), binary), labels)
-        for name, (labels, file, part) in parts.items()
+        name: _split(partial(columns, file, part, len(labels)), labels) for name, (labels, file, part) in parts.items()
     }
     return described(opened.manifest, splits, sha256=opened.sha256, symbols=SYMBOLS, options=options)
 
@@ -126,13 +136,6 @@ def _labels(opened: Opened, name: str) -> np.ndarray:
     if labels.max() > 9:
         raise DataError(f"{opened.shown(name)}: a label is {labels.max()}, expected a digit from 0 to 9")
     return labels
-
-
-def _images(opened: Opened, name: str, part: slice, count: int, binary: bool) -> np.ndarray:
-    images = read_idx(opened.read(name), dimensions=3, source=opened.shown(name))
-    if images.shape[1:] != (SIDE, SIDE) or len(images[part]) != count:
-        raise DataError(f"{opened.shown(name)}: images of shape {images.shape}, expected {count:,} of (28, 28)")
-    return as_columns(images[part], binary)
 
 
 def _split(read: partial[np.ndarray], labels: np.ndarray) -> Split:
