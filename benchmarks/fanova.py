@@ -289,7 +289,7 @@ def _alike(rng: np.random.Generator, noise: float, kind: str) -> list[Arm]:
     return [Arm.of(t, v, top=0.10) for v, t in zip(valid, test, strict=True)]
 
 
-def level(tables: int = 1000) -> list[Row]:
+def level(tables: int = 400) -> list[Row]:
     """Nine variants that are all alike: how often a comparison finds one that is different."""
     rows = []
     for kind, noise in itertools.product(("normal", "skewed"), (3.0, 1.0, 0.0)):
