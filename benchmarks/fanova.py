@@ -352,7 +352,9 @@ def main() -> None:
             rows += WORKLOADS[name]()
     print(as_markdown(facts), "", as_table(rows), sep="\n", flush=True)
     if chosen.json:
-        chosen.json.write_text(json.dumps({"machine": facts, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+        chosen.json.write_text(
+            json.dumps({"machine": facts, "rows": [asdict(row) for row in rows]}, indent=1, default=float) + "\n"
+        )
 
 
 if __name__ == "__main__":
