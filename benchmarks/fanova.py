@@ -289,7 +289,7 @@ def _alike(rng: np.random.Generator, noise: float, kind: str) -> list[Arm]:
     return [Arm.of(t, v, top=0.10) for v, t in zip(valid, test, strict=True)]
 
 
-def level(tables: int = 1000) -> list[Row]:
+def level(tables: int = 400) -> list[Row]:
     """Nine variants that are all alike: how often a comparison finds one that is different."""
     rows = []
     for kind, noise in itertools.product(("normal", "skewed"), (3.0, 1.0, 0.0)):
@@ -352,7 +352,9 @@ def main() -> None:
             rows += WORKLOADS[name]()
     print(as_markdown(facts), "", as_table(rows), sep="\n", flush=True)
     if chosen.json:
-        chosen.json.write_text(json.dumps({"machine": facts, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+        chosen.json.write_text(
+            json.dumps({"machine": facts, "rows": [asdict(row) for row in rows]}, indent=1, default=float) + "\n"
+        )
 
 
 if __name__ == "__main__":

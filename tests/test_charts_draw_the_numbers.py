@@ -30,6 +30,9 @@ def charts(table: pd.DataFrame) -> dict[str, Any]:
     model = ok.fanova(table, space=ok.ODYSSEY_SPACE, pooled=True, estimand="forest", n_trees=10, cap=61.0)
     history = made_up.curves(table)
     one = history[history["key"].eq(table["key"].iloc[0])]
+    surface = ok.known_surface("bench")
+    known = ok.fanova(surface.trials(120), target="loss", space=surface.space)
+    shares = ok.charts.stacked([known.importances(2).assign(way="corrected")])
     return {
         "variant_sizes": ok.charts.variant_sizes(),
         "trials_explorer": ok.charts.trials_explorer(table),
@@ -39,6 +42,8 @@ def charts(table: pd.DataFrame) -> dict[str, Any]:
         "importance_bars": ok.charts.importance_bars(model),
         "marginals": ok.charts.marginals(model, n_points=20),
         "training_curves": ok.charts.training_curves(one),
+        "coverage_chart": ok.charts.coverage_chart(ok.measured_coverage()),
+        "shares_against_truth": ok.charts.shares_against_truth(shares, surface.true_shares()),
     }
 
 
@@ -51,6 +56,8 @@ FIGURES = (
     "importance_bars",
     "marginals",
     "training_curves",
+    "coverage_chart",
+    "shares_against_truth",
 )
 each_figure = pytest.mark.parametrize("figure", FIGURES)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -367,6 +369,22 @@ def test_compiled_sums_equal_numpys(both_ways, together):
         boxes = [pool(forest)] if together else forest
         found.append([[b.closed_variance(u) for u in [(0,), (0, 1), (2, 3), (0, 1, 2)]] for b in boxes])
     np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
+
+
+def test_nothing_needs_numba_or_torch():
+    code = """
+import sys
+sys.modules["numba"] = None
+import odyssey_kit as ok
+surface = ok.known_surface("choices")
+found = ok.analyze(surface.trials(120), target="loss", space=surface.space)
+model = found.models[""]
+model.importances(2, estimand="forest"), model.importances(3, estimand="tree"), model.to_json()
+assert "torch" not in sys.modules
+print(found.advice[0])
+"""
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert run.stdout.startswith("Tune learning_rate first"), run.stderr
 
 
 # ---- curves ---------------------------------------------------------------------------------

@@ -39,24 +39,24 @@ def _by_cell(cells, n_cells):  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True, nogil=True)
-def _up_to(levels, moments, cut, place):  # pragma: no cover - compiled
+def _up_to(tree, cut, place):  # pragma: no cover - compiled
     """Return the integral of the present row from the first cut to this one."""
     level = moment = 0.0
     k = cut
     while k > 0:
-        level += levels[k]
-        moment += moments[k]
+        level += tree[k, 0]
+        moment += tree[k, 1]
         k -= k & -k
     return place * level - moment
 
 
 @numba.njit(cache=True, nogil=True)
-def _step(levels, moments, cut, place, change, n_cells):  # pragma: no cover - compiled
+def _step(tree, cut, place, change, n_cells):  # pragma: no cover - compiled
     """Raise the present row by a change from this cut on."""
-    k = cut + 1
+    k, moment = cut + 1, change * place
     while k <= n_cells:
-        levels[k] += change
-        moments[k] += change * place
+        tree[k, 0] += change
+        tree[k, 1] += moment
         k += k & -k
 
 
@@ -65,24 +65,25 @@ def pair_variance(weight, a, b, c, d, mass_i, mass_j):  # pragma: no cover - com
     """Sweep over the rows of the first coordinate and keep the present row's square up to date.
 
     A box that begins or ends changes the row by x on its cells [c, d), and so the row's mean square
-    q by 2x times the row's integral there plus x² times the range's probability. Two Fenwick trees
-    hold the row's steps and the steps times their places, so that an integral takes O(log cells).
+    q by 2x times the row's integral there plus x² times the range's probability. A Fenwick tree holds
+    the row's steps and the steps times their places, so that an integral takes O(log cells).
     """
     n_rows, n_cells = len(mass_i) - 1, len(mass_j) - 1
     begins, begin_ends = _by_cell(a, n_rows + 1)
     stops, stop_ends = _by_cell(b, n_rows + 1)
-    levels, moments = np.zeros(n_cells + 2), np.zeros(n_cells + 2)
+    tree = np.zeros((n_cells + 2, 2))
     square = total = 0.0
     for row in range(n_rows):
         for phase in range(2):
             order, ends, sign = (stops, stop_ends, -1.0) if phase == 0 else (begins, begin_ends, 1.0)
             for p in range(ends[row], ends[row + 1]):
                 box = order[p]
-                x, first, last = sign * weight[box], c[box], d[box]
-                inside = _up_to(levels, moments, last, mass_j[last]) - _up_to(levels, moments, first, mass_j[first])
-                square += 2 * x * inside + x * x * (mass_j[last] - mass_j[first])
-                _step(levels, moments, first, mass_j[first], x, n_cells)
-                _step(levels, moments, last, mass_j[last], -x, n_cells)
+                x, first, last = sign * weight[box], np.int64(c[box]), np.int64(d[box])
+                low, high = mass_j[first], mass_j[last]
+                square += 2 * x * (_up_to(tree, last, high) - _up_to(tree, first, low)) + x * x * (high - low)
+                _step(tree, first, low, x, n_cells)
+                if last < n_cells:
+                    _step(tree, last, high, -x, n_cells)
         total += square * (mass_i[row + 1] - mass_i[row])
     return total
 

@@ -7,7 +7,6 @@ numba if it is there.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -39,10 +38,10 @@ def _compiled(n_boxes: int) -> Any:
 
 @cache
 def _kernels() -> Any:
-    if importlib.util.find_spec("numba") is None:
+    try:
+        from odyssey_kit.analysis import box_kernels
+    except (ImportError, RuntimeError):  # no numba, or no folder where it could keep what it compiled
         return None
-    from odyssey_kit.analysis import box_kernels
-
     return box_kernels
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,10 +26,11 @@ from odyssey_kit.analysis.leave_two_out import leave_two_out
 from odyssey_kit.analysis.measure import Measure
 from odyssey_kit.errors import UsageError
 
-__all__ = ["ESTIMANDS", "Effects", "corrected_table", "plain_table", "subset_names"]
+__all__ = ["ENOUGH_ROWS", "ESTIMANDS", "Effects", "corrected_table", "plain_table", "ranked"]
 
 ESTIMANDS = ("corrected", "forest", "tree")
-_BOX_ROWS = 100
+# Intervals were measured on tables of at least so many independent rows.
+ENOUGH_ROWS = 100
 # Up to so many leaves in all trees the variance of the averaged forest is summed exactly; beyond, it is
 # integrated over Sobol points, with a relative error of about 1e-4, which then is in `rest` too.
 _EXACT_LEAVES = 4_000
@@ -87,8 +89,8 @@ class Effects:
                 f"only {int(inside.sum())} of {len(inside)} trials lie inside the measure, expected "
                 f"{MINIMUM_TRIALS} at least; take a wider box"
             )
-        if not note and not inside.all() and (m := len(np.unique(group[inside]))) < _BOX_ROWS:
-            note = f"{m} independent trials lie inside; intervals were measured at {_BOX_ROWS} and more"
+        if not note and not inside.all() and (m := len(np.unique(group[inside]))) < ENOUGH_ROWS:
+            note = f"{m} independent trials lie inside; intervals were measured at {ENOUGH_ROWS} and more"
         return cls(
             measures=measures,
             forest=forest,
@@ -161,9 +163,21 @@ def _subsets(d: int, order: int) -> list[tuple[int, ...]]:
     return [subset for size in range(1, order + 1) for subset in itertools.combinations(range(d), size)]
 
 
-def subset_names(subsets: Sequence[tuple[int, ...] | None], parameters: Sequence[str]) -> list[str]:
-    """Return effects by name; None is the rest."""
-    return ["rest" if subset is None else " × ".join(parameters[k] for k in subset) for subset in subsets]
+def ranked(rows: pd.DataFrame, parameters: Sequence[str], *, fits: bool) -> pd.DataFrame:
+    """Name the effects and sort them by share, if the forest fits well enough to rank; the rest stays last."""
+    subsets: list[Any] = rows.pop("subset").tolist()
+    names = ["rest" if subset is None else " × ".join(str(parameters[k]) for k in subset) for subset in subsets]
+    rows.insert(0, "parameters", names)
+    effects, rest = rows.iloc[:-1], rows.iloc[[-1]]
+    if fits := fits and bool(effects["share"].notna().all()):
+        effects = effects.sort_values("share", ascending=False, kind="stable")
+    else:
+        nothing = pd.array([None] * len(effects), dtype="Int64")
+        effects = effects.assign(rank_low=nothing, rank_high=nothing)
+    ranks: list[Any] = list(range(1, len(effects) + 1)) if fits else [None] * len(effects)
+    table = pd.concat([effects, rest], ignore_index=True)
+    table["rank"] = pd.array([*ranks, None], dtype="Int64")
+    return table.astype({"rank_low": "Int64", "rank_high": "Int64"})
 
 
 def _rows(subsets: Sequence[tuple[int, ...]], **columns: np.ndarray) -> pd.DataFrame:

@@ -148,7 +148,9 @@ class LeafBoxes:
 def _centred(boxes: LeafBoxes) -> LeafBoxes:
     """Move the mean out of the values: every point lies in one box of each tree."""
     shift = float(boxes.widths.prod(axis=1) @ boxes.value)
-    return replace(boxes, value=boxes.value - shift / boxes.n_trees, mean=boxes.mean + shift)
+    centred = replace(boxes, value=boxes.value - shift / boxes.n_trees, mean=boxes.mean + shift)
+    centred.__dict__["widths"] = boxes.widths  # the same, and not to be computed again
+    return centred
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -260,7 +262,10 @@ def _ranks(
     d, rank = len(choices), np.zeros(len(split), dtype=np.int32)
     at = np.flatnonzero(ordered)
     group = nodes.tree[at] * d + split[at]
-    order = np.lexsort((nodes.threshold[at], group))
+    # Thresholds lie between 0 and 1, so one key sorts both; but for neighbours that its rounding swaps.
+    order = np.argsort(group + nodes.threshold[at])
+    if (np.diff(nodes.threshold[at][order]) < 0)[np.diff(group[order]) == 0].any():
+        order = np.lexsort((nodes.threshold[at], group))
     group, threshold = group[order], nodes.threshold[at][order]
     new = np.ones(len(group), dtype=bool)
     new[1:] = (np.diff(group) != 0) | (np.diff(threshold) != 0)

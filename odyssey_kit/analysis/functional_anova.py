@@ -19,8 +19,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from odyssey_kit.analysis import boxes_json, curves
-from odyssey_kit.analysis.design import clean_target, not_as_declared, unit_coordinates
-from odyssey_kit.analysis.effects import ESTIMANDS, Effects, corrected_table, plain_table, subset_names
+from odyssey_kit.analysis.conditions import check_settings, labels, why_no_intervals
+from odyssey_kit.analysis.design import clean_target, unit_coordinates
+from odyssey_kit.analysis.effects import ESTIMANDS, Effects, corrected_table, plain_table, ranked
 from odyssey_kit.analysis.growing import grow, repeated
 from odyssey_kit.analysis.measure import measures
 from odyssey_kit.analysis.trials import Trials
@@ -30,8 +31,6 @@ from odyssey_kit.space import SearchSpace
 __all__ = ["FunctionalANOVA"]
 
 WEAK_FIT = 0.2
-# Intervals were measured on tables of at least so many independent rows.
-ENOUGH_ROWS = 100
 # Trees, smallest leaf, and fraction of the rows that a tree draws. Half samples leave 37 % of the trees
 # blind to a given pair of rows; full ones would leave 13 %.
 _FORESTS: Mapping[str, tuple[int, int, float]] = {"corrected": (500, 3, 0.5), "forest": (100, 1, 1.0)}
@@ -180,7 +179,7 @@ class FunctionalANOVA(BaseEstimator):
             If there is no space, a column is missing, a value lies outside the space, there are
             fewer than ten trials, or the target is constant.
         """
-        self._check_settings()
+        check_settings(self)
         space = self.space if self.space is not None else getattr(X, "space", None)
         if not isinstance(space, SearchSpace):
             raise UsageError(
@@ -201,7 +200,7 @@ class FunctionalANOVA(BaseEstimator):
         self.n_diverged_, self.n_failed_ = target.n_diverged, target.n_failed
         self.n_set_to_worst_, self.n_capped_ = target.n_set_to_worst, target.n_capped
         self._units, self._values = units, target.values  # noqa: PD011
-        self._group = repeated(units, space) if groups is None else _labels(groups, target.kept)
+        self._group = repeated(units, space) if groups is None else labels(groups, target.kept)
         trees, leaf, fraction = _FORESTS.get(self.estimand, _FORESTS["forest"])
         self.forest_ = grow(
             units,
@@ -215,7 +214,9 @@ class FunctionalANOVA(BaseEstimator):
         )
         self.boxes_ = self.forest_.boxes
         self.oob_r2_ = self.forest_.out_of_bag_r2(units, target.values)
-        self.no_intervals_ = self._why_no_intervals()
+        self.no_intervals_ = why_no_intervals(
+            units, self._group, space, n_failed=self.n_failed_, sampling=self.sampling
+        )
         self._known: dict[Any, Effects] = {}
         if self.oob_r2_ < WEAK_FIT:
             warnings.warn(
@@ -225,39 +226,6 @@ class FunctionalANOVA(BaseEstimator):
                 stacklevel=2,
             )
         return self
-
-    def _check_settings(self) -> None:
-        for name, choices in (
-            ("estimand", ESTIMANDS),
-            ("transform", (None, "rank")),
-            ("sampling", ("auto", "random", "optimised", "unknown")),
-        ):
-            if getattr(self, name) not in choices:
-                raise UsageError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(map(repr, choices))}")
-        if self.diverged not in ("worst", "raise") and not _is_number(self.diverged):
-            raise UsageError(f"diverged is {self.diverged!r}, expected one of 'worst', 'raise' or a finite number")
-        # Each pair of rows needs trees that saw neither.
-        least = 100 if self.estimand == "corrected" else 10
-        for name, bound in (("n_trees", least), ("min_samples_leaf", 1)):
-            value = getattr(self, name)
-            if value is not None and not value >= bound:
-                raise UsageError(f"{name} is {value!r}, expected {bound} or more")
-        if self.cap is not None and not _is_number(self.cap):
-            raise UsageError(f"cap is {self.cap!r}, expected a finite number or None")
-
-    def _why_no_intervals(self) -> str:
-        if self.n_failed_:
-            return f"{self.n_failed_} trials failed and were dropped, so the others are no random sample"
-        if self.sampling == "optimised":
-            return "the trials come from an optimiser and are no random sample of the space"
-        if self.sampling == "unknown":
-            return "it is not known from which space the trials were drawn, or how"
-        first = np.unique(self._group, return_index=True)[1]
-        if len(first) < ENOUGH_ROWS:
-            return f"{len(first)} independent trials; intervals were measured at {ENOUGH_ROWS} and more"
-        if self.sampling == "auto":
-            return not_as_declared(self._units[first], self.space_, measures(self.space_))
-        return ""
 
     def _effects(self, measure: Mapping[str, Any] | None) -> Effects:
         """Return the trees under a measure, kept for the next question."""
@@ -336,16 +304,7 @@ class FunctionalANOVA(BaseEstimator):
             plain = "forest" if wanted == "corrected" else wanted
             rows, note = plain_table(effects, order, plain), effects.why_plain(wanted)
             wanted = plain
-        rows.insert(0, "parameters", subset_names(rows.pop("subset").tolist(), self.parameters_))
-        ranked = self.oob_r2_ >= WEAK_FIT and rows["share"].notna().all()
-        rest = rows.iloc[[-1]]
-        rows = rows.iloc[:-1]
-        if ranked:
-            rows = rows.sort_values("share", ascending=False, kind="stable")
-        rows["rank"] = pd.array(range(1, len(rows) + 1) if ranked else [None] * len(rows), dtype="Int64")
-        if not ranked:
-            rows[["rank_low", "rank_high"]] = pd.NA
-        return pd.concat([rows, rest.assign(rank=pd.array([None], dtype="Int64"))], ignore_index=True).assign(
+        return ranked(rows, self.parameters_, fits=self.oob_r2_ >= WEAK_FIT).assign(
             estimand=wanted,
             oob_r2=self.oob_r2_,
             n_trials=len(effects.units),
@@ -469,14 +428,3 @@ class FunctionalANOVA(BaseEstimator):
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
         # Without this a notebook would show scikit-learn's diagram of settings, and no result.
         return {"text/plain": repr(self)}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _labels(groups: Any, kept: np.ndarray) -> np.ndarray:
-    labels = pd.factorize(np.asarray(groups))[0]
-    if labels.shape != kept.shape:
-        raise UsageError(f"groups has shape {labels.shape}, expected {kept.shape}, one label a row of X")
-    return labels[kept]

@@ -86,7 +86,10 @@ def redraw(arms: Mapping[str, Arm], seed: Sequence[int], *, paired: bool = False
     for name, arm in arms.items():
         rng = np.random.default_rng([*seed, 0 if paired else zlib.crc32(name.encode())])
         n = len(arm.values)
-        means[name] = arm.means(rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES))
+        # How often each trial is drawn, (resamples, trials): all resamples counted at once.
+        drawn = rng.integers(n, size=(RESAMPLES, n)) + n * np.arange(RESAMPLES)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n)
+        means[name] = arm.means(counts)
     return means
 
 

@@ -262,11 +262,12 @@ def compare(
     standard deviations is found in four cases of five, and a smaller one less often.
 
     Welch's test takes the selected trials for an independent sample, which they are not. With 200
-    trials each, the best tenth and nine alike variants, it finds a difference somewhere in 5 to 48 %
-    of simulated tables (Holm, 5 % nominal), the more the better validation predicts test; redrawing
-    and selecting again finds one in 3 to 6 % (`benchmarks/RESULTS.md`). So verdicts rest on the
-    latter. It takes Student's t with the Welch-Satterthwaite degrees of freedom of the two resampled
-    variances, n - 1 each. Of ``top=1`` nothing is selected and both tests are one.
+    trials each, the best tenth, nine alike variants and a validation that predicts test exactly, it
+    finds a difference somewhere in 28 to 44 % of simulated tables (Holm, 5 % nominal); redrawing and
+    selecting again finds one in 2 to 3 %, a little less than it may (`benchmarks/RESULTS.md`). So
+    verdicts rest on the latter. It takes Student's t with the Welch-Satterthwaite degrees of freedom
+    of the two resampled variances, n - 1 each. Of ``top=1`` nothing is selected and both
+    tests are one.
 
     The standard deviation in Hedges' g is the root of the mean of both variances, with the exact
     correction for small samples (Delacre et al. 2021, "Why Hedges' g*s based on the non-pooled

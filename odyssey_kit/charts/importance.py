@@ -12,7 +12,7 @@ import altair as alt
 import pandas as pd
 
 from odyssey_kit.charts import _frames as frames
-from odyssey_kit.charts.palette import INK, MUTED, PUBLISHED, tint
+from odyssey_kit.charts.palette import INK, PUBLISHED, tint
 from odyssey_kit.charts.sentences import percent_words
 from odyssey_kit.charts.theme import HEIGHTS, PERCENT, decades, narrow
 
@@ -42,10 +42,12 @@ def importance_bars(importances: Any) -> alt.LayerChart:
         kind=["rest" if name == "rest" else "effect" for name in table["parameters"]],
     )
     fit = f", out-of-bag R² {table['oob_r2'].iloc[0]:.2f}" if "oob_r2" in table else ""
+    if table["parameters"].str.contains(" × ").any():
+        table.loc[table["kind"].eq("rest"), "effect"] = "higher orders"
     top = table[table["kind"].eq("effect")].iloc[0]
     finding = f"The {top['effect']} explains {top['words']} of the variance{_count(table)}{fit}."
     order = list(table["effect"])
-    y = alt.Y("effect:N", sort=order, title=None, axis=alt.Axis(grid=False, labelLimit=150))
+    y = alt.Y("effect:N", sort=order, title=None, axis=alt.Axis(grid=False, labelLimit=190))
     ticks = alt.Axis(grid=True, labelExpr=PERCENT, values=[0, 0.25, 0.5, 0.75, 1], title=f"share of the variance{fit}")
     x = alt.X("share:Q", scale=alt.Scale(domain=[0, 1.18], nice=False), axis=ticks)
     colours = alt.Scale(domain=["effect", "rest"], range=[INK.light, PUBLISHED.light])
@@ -59,10 +61,13 @@ def importance_bars(importances: Any) -> alt.LayerChart:
     if "sd_over_trees" in table:
         tips.append(alt.Tooltip("sd_over_trees:Q", title="spread over trees", format=".3f"))
     base = alt.Chart(table.drop(columns="high", errors="ignore") if not sure else table).encode(y=y)
-    bars = base.mark_bar(size=12).encode(x=x, color=alt.Color("kind:N", scale=colours, legend=None), tooltip=tips)
+    # Where an interval is drawn over it, a bar is lighter.
+    bars = base.mark_bar(size=12, opacity=0.45 if sure else 1).encode(
+        x=x, color=alt.Color("kind:N", scale=colours, legend=None), tooltip=tips
+    )
     words = base.mark_text(align="left", dx=6).encode(x="ends:Q" if sure else "share:Q", text="words:N")
     if sure:
-        whiskers = base.mark_rule(strokeWidth=1.5, color=MUTED.light).encode(
+        whiskers = base.mark_rule(strokeWidth=1.5, color=INK.light).encode(
             x=alt.X("low:Q", scale=alt.Scale(domain=[0, 1.18], nice=False)), x2="ends:Q", tooltip=tips
         )
         words = frames.layered(whiskers, words)
@@ -135,6 +140,12 @@ def _marginal(table: pd.DataFrame, name: str, value: frames.ValueAxis, *, first:
         alt.Tooltip("high:Q", title="to", format=".4g"),
     ]
     base = alt.Chart(shown).encode(x=x, tooltip=tips)
+    if not numbers:
+        rules = base.mark_rule(color=INK.light, strokeWidth=1.5).encode(
+            y=alt.Y("low:Q", scale=value.scale(), axis=value.axis()), y2="high:Q"
+        )
+        points = base.mark_point(filled=True, size=45, opacity=1, color=INK.light).encode(y=y)
+        return frames.layered(rules, points).properties(width=290, height=HEIGHTS[0])
     band = base.mark_area(color=tint(INK).light).encode(y=alt.Y("low:Q", scale=value.scale()), y2="high:Q")
     line = base.mark_line(color=INK.light).encode(y=y)
     return frames.layered(band, line).properties(width=290, height=HEIGHTS[0])

@@ -45,7 +45,7 @@ def _shares(rows: pd.DataFrame) -> str:
             "to": rows["high"].map(_percent),
             "p (Holm)": ["" if pd.isna(p) else f"{p:.2g}" for p in rows["p_holm"]],
             "possible ranks": [
-                "" if pd.isna(low) else f"{low} to {high}"
+                "" if pd.isna(low) else str(low) if low == high else f"{low} to {high}"
                 for low, high in zip(rows["rank_low"], rows["rank_high"], strict=True)
             ],
         }

@@ -57,7 +57,7 @@ def shares_against_truth(estimates: pd.DataFrame, truth: pd.DataFrame) -> alt.La
     layers = [
         alt.Chart(true)
         .mark_tick(thickness=3, size=26, color=MUTED.light)
-        .encode(y=y, x=x, tooltip=[alt.Tooltip("share:Q", title="true share", format=".3f")]),
+        .encode(y=y, x=x, tooltip=[tips[1], alt.Tooltip("share:Q", title="true share", format=".3f")]),
     ]
     if "low" in shown:
         layers.append(base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q"), x2="high:Q"))
