@@ -56,6 +56,42 @@ def _level() -> str:
     return f"{100 * (1 - conventions().selection['alpha']):g}"
 
 
+def _shares_level() -> str:
+    """Return the level of the intervals of shares and of the bands of marginals."""
+    from odyssey_kit.analysis.intervals import LEVEL
+
+    return f"{100 * LEVEL:g}"
+
+
+def _forest() -> int:
+    from odyssey_kit.analysis.functional_anova import _FORESTS
+
+    return _FORESTS["corrected"][0]
+
+
+def _coverage(place: int) -> str:
+    """Return an end of the band that the chart of measured coverage draws."""
+    spec = ok.charts.coverage_chart(ok.measured_coverage()).to_dict()
+    rows = [row for table in spec["datasets"].values() for row in table if row.keys() == {"low", "high"}]
+    return f"{100 * rows[0][('low', 'high')[place]]:g}"
+
+
+def _side() -> int:
+    from odyssey_kit.data.corpora.mnist import SIDE
+
+    return SIDE
+
+
+def _height() -> int:
+    from odyssey_kit.data.line_images import HEIGHT
+
+    return HEIGHT
+
+
+def _speech() -> int:
+    return ok.load_dataset("synthetic-speech").input_size
+
+
 def _best() -> int:
     return round(_draws() * conventions().selection["top"])
 
@@ -81,8 +117,23 @@ NUMBERS: dict[str, dict[str, tuple[Number, ...]]] = {
         "with a power of {} %": (lambda: 80,),  # what `detectable_effect` takes by default
         "only differences of about {} standard deviations": (lambda: f"{detectable_effect(_best()):.1f}",),
         "Losses above {} nats count as {}.": (_cap, _cap),
+        "with their {} % intervals": (_shares_level,),
+        "with a {} % band": (_shares_level,),
         "hidden size {} for": (lambda: 32,),  # as the code cell below it has it
         "a network of {} blocks": (lambda: 32,),
+    },
+    "the-data": {
+        "a quarter note, {} keys": (_keys,),
+        "a column of {} pixels at a time. After": (_side,),
+        "which is class {} here": (lambda: 0,),  # how `SequenceDataset` numbers the blank
+        "A column of {} pixels at a time, along": (_height,),
+        "there are {}. For each frame": (_speech,),
+        "the slice of {} numbers": (_side,),
+    },
+    "how-fanova-works": {
+        "uniform between {} and {},": (lambda: 0, lambda: 1),  # the ends of a quantile
+        "one forest of {} trees": (_forest,),
+        "the band is {} to {} %": (lambda: _coverage(0), lambda: _coverage(1)),
     },
     "the-verdicts": {
         "with {} % intervals": (_level,),
@@ -100,6 +151,7 @@ def prose(source: str) -> str:
     source = re.sub(r"\A---\n.*?\n---\n", "", source, flags=re.DOTALL)
     cells = re.findall(r"^```\{code-cell\}.*?\n(.*?)^```", source, re.DOTALL | re.MULTILINE)
     text = re.sub(r"^```.*?^```", "", source, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"\$\$.*?\$\$", " ", text, flags=re.DOTALL)
     text = re.sub(r"\{[\w:]+\}`[^`]*`|`[^`]*`|\$[^$]*\$|\]\([^)]*\)", " ", text)
     typed = [string for cell in cells for string in _captions(cell)]
     return " ".join(" ".join([text, *typed]).split())
@@ -115,12 +167,12 @@ def _captions(cell: str) -> list[str]:
 
 
 def unexplained(text: str, known: dict[str, tuple[Number, ...]]) -> list[str]:
-    """Return the numbers of a text that no phrase explains, each with the words around it."""
+    """Return the numbers of a text that no phrase explains, each with the words around it; uw3 is a name."""
     for phrase, numbers in known.items():
         said = phrase.format(*(number() for number in numbers))
         assert said in text, f"the chapter no longer says {said!r}: the number, or the phrase, is another one"
         text = text.replace(said, " … ")
-    return [text[max(0, m.start() - 30) : m.end() + 30] for m in re.finditer(r"\d+", text)]
+    return [text[max(0, m.start() - 30) : m.end() + 30] for m in re.finditer(r"(?<![A-Za-z])\d+", text)]
 
 
 @pytest.mark.parametrize("chapter", _chapters())

@@ -130,6 +130,15 @@ def test_absurd_losses_are_clamped_and_counted_and_failures_left_out() -> None:
     assert clean["capped"].sum() == 1 and clean["diverged"].sum() == 1
 
 
+def test_a_comparison_counts_what_diverged_and_what_was_clamped() -> None:
+    table = made.table({"V": 0.0, "NFG": 0.5}, law=made.flat)
+    table.loc[0, "test_metric"] = 333.0
+    table.loc[[1, 2], "state"] = "DIVERGED"
+    table.loc[[1, 2], ["valid_metric", "test_metric"]] = np.nan
+    part = ok.check_claims("O2", evidence=made.evidence(claims()["O2"], table))["O2"].parts[0]
+    assert part.n == "best 20 of 200 and 20 of 200 trials, 2 diverged and 1 clamped"
+
+
 def test_paired_draws_are_drawn_together() -> None:
     """A paired study whose cells differ by a constant tells so with no error at all; an unpaired one does not."""
     one = made.table(["V"], n=100, law=made.flat, spread=0.3)

@@ -22,6 +22,9 @@ from odyssey_kit.analysis.claims.ledger import conventions
 __all__ = ["Contrast", "contrast", "equivalence_power"]
 
 
+_AT_THE_CAP = ("diverged", "capped")
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Contrast:
     """The difference of two best tenths: first minus second, lower is better."""
@@ -94,7 +97,9 @@ class Contrast:
     @property
     def n(self) -> str:
         """What it rests on, in words."""
-        return f"best {self.first.k} of {len(self.first)} and {self.second.k} of {len(self.second)} trials"
+        words = f"best {self.first.k} of {len(self.first)} and {self.second.k} of {len(self.second)} trials"
+        lost, clamped = (sum(int(c.frame[name].sum()) for c in (self.first, self.second)) for name in _AT_THE_CAP)
+        return words + (f", {lost} diverged and {clamped} clamped" if lost or clamped else "")
 
     @property
     def detectable(self) -> float:
