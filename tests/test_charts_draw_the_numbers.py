@@ -43,6 +43,7 @@ def charts(table: pd.DataFrame) -> dict[str, Any]:
         "marginals": ok.charts.marginals(model, n_points=20),
         "training_curves": ok.charts.training_curves(one),
         "coverage_chart": ok.charts.coverage_chart(ok.measured_coverage()),
+        "published_boxes": ok.charts.published_boxes(ok.retest_published()),
         "shares_against_truth": ok.charts.shares_against_truth(shares, surface.true_shares()),
     }
 
@@ -57,6 +58,7 @@ FIGURES = (
     "marginals",
     "training_curves",
     "coverage_chart",
+    "published_boxes",
     "shares_against_truth",
 )
 each_figure = pytest.mark.parametrize("figure", FIGURES)
