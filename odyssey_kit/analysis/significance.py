@@ -87,7 +87,7 @@ class Comparison:
         for name, digits in (("mean", "{:.4g}"), ("difference", "{:.3g}")):
             shown[name] = shown[name].map(digits.format)
         shown["95 % interval"] = [_interval(low, high) for low, high in self.frame[["low", "high"]].to_numpy()]
-        for name, words in (("p_selection_holm", "p Holm"), ("p_holm", "p Welch, Holm")):
+        for name, words in (("p_selection_holm", "p"), ("p_holm", "p Welch")):
             shown[words] = ["not tested" if math.isnan(p) else f"{p:.2g}" for p in self.frame[name].to_numpy()]
         if self.margin is not None:
             p = self.frame["p_equivalent_holm"].to_numpy()

@@ -107,6 +107,7 @@ function render({ model, el }) {
     slider.addEventListener("input", () => {
       const other = state.range[0][1 - end], value = Number(slider.value) / 100;
       state.range[0][end] = end ? Math.max(value, other + 0.05) : Math.min(value, other - 0.05);
+      slider.value = 100 * state.range[0][end]; // the knob stays where the range ends
       draw();
     });
     label.append(slider);
