@@ -138,7 +138,9 @@ def lint_steps() -> list:
 def pytest_command(slow: bool) -> list:
     """Return pytest's command; $PYTEST_ARGS adds to it."""
     chosen = [] if slow else ["-m", "not slow"]
-    return [in_venv("python"), "-m", "pytest", *chosen, *shlex.split(os.environ.get("PYTEST_ARGS", ""))]
+    # A worker a core, with whole files, which share what is slow to make.
+    workers = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+    return [in_venv("python"), "-m", "pytest", *workers, *chosen, *shlex.split(os.environ.get("PYTEST_ARGS", ""))]
 
 
 def failed_steps(steps: list) -> list:
