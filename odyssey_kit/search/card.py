@@ -125,5 +125,5 @@ The tables are released under the project's MIT licence; the data set keeps its 
 
 - At most {epochs}.
 - A trial is bit-identical on one machine with one set of versions; elsewhere training amplifies rounding.
-- Seconds were measured while other work may have shared the processor.
+- Seconds are processor time, measured while other work may have shared the caches; on a GPU they are wall time.
 """

@@ -163,7 +163,7 @@ class TrialResult:
     n_parameters : int
         Trainable parameters, output layer included.
     seconds : float
-        Of training and evaluation, on the machine named in ``provenance``.
+        Processor time of training and evaluation on the machine named in ``provenance``; on a GPU wall time.
     provenance : mapping
         engine, commit, versions, machine, data_sha256, finished_at.
     error : str
