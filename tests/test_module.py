@@ -148,6 +148,8 @@ PACKED = torch.nn.utils.rnn.pack_sequence([torch.zeros(2, 3), torch.zeros(4, 3)]
     ("call", "words"),
     [
         (lambda: ok.LSTM(0, 3), "input_size=0"),
+        (lambda: ok.LSTM("5", 4), "input_size='5', hidden_size=4; expected whole numbers"),
+        (lambda: ok.LSTM(3, 3)([[0.0] * 3]), "got a list, expected a tensor"),
         (lambda: ok.LSTM(3, 3, gradient="none"), "'full' or 'carousel'"),
         (lambda: ok.LSTM(3, 3, dtype=torch.float16), "float32 or torch.float64"),
         (lambda: ok.LSTM(3, 3)(torch.zeros(4, 2, 5)), "got 5 features"),

@@ -138,8 +138,10 @@ class LSTM(torch.nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if min(input_size, hidden_size) < 1:
-            raise UsageError(f"LSTM: got input_size={input_size}, hidden_size={hidden_size}; expected at least 1")
+        if any(not isinstance(size, int) or size < 1 for size in (input_size, hidden_size)):
+            raise UsageError(
+                f"LSTM: got input_size={input_size!r}, hidden_size={hidden_size!r}; expected whole numbers from 1"
+            )
         if gradient not in ("full", "carousel"):
             raise UsageError(f"LSTM: gradient is {gradient!r}, expected 'full' or 'carousel'")
         dtype = dtype or torch.get_default_dtype()
@@ -200,9 +202,11 @@ class LSTM(torch.nn.Module):
             if inputs.unsorted_indices is not None:
                 h_n, c_n = h_n[:, inputs.unsorted_indices], c_n[:, inputs.unsorted_indices]
             return inputs._replace(data=output), (h_n, c_n)
-        if inputs.dim() not in (2, 3):
+        if not isinstance(inputs, Tensor) or inputs.dim() not in (2, 3):
+            got = f"{inputs.dim()} dimensions" if isinstance(inputs, Tensor) else f"a {type(inputs).__name__}"
             raise UsageError(
-                f"LSTM: got {inputs.dim()} dimensions, expected (time, batch, features) or (time, features)"
+                f"LSTM: got {got}, expected a tensor of (time, batch, features) or (time, features), "
+                "or a PackedSequence"
             )
         batched = inputs.dim() == 3
         steps = inputs if batched else inputs[:, None]
