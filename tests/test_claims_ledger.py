@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 import os
@@ -16,7 +17,7 @@ import pandas as pd
 import pytest
 
 import odyssey_kit as ok
-from odyssey_kit.analysis.claims import VERDICTS, Evidence, claims, conventions
+from odyssey_kit.analysis.claims import VERDICTS, Claim, Evidence, claims, conventions
 from odyssey_kit.analysis.claims.evidence import measured
 from odyssey_kit.analysis.claims.rules import RULES
 from odyssey_kit.analysis.trials import Trials
@@ -66,11 +67,40 @@ def test_first_light_is_no_study_of_the_ledger_and_decides_nothing() -> None:
 
 def test_a_study_that_is_named_has_the_trials_that_the_ledger_prices() -> None:
     search = pytest.importorskip("odyssey_kit.search", reason="the extra [train] is not installed")
+    derived = {"odyssey-jsb-seeds"}  # planned from another study's trials
     priced = conventions().studies
-    named = {name: study for name, study in search.STUDIES.items() if name in priced}
-    assert named, "no study of the ledger is defined"
-    for name, study in named.items():
-        assert len(study.plan()) == priced[name].trials and priced[name].defined, name
+    ready = {name for name, study in priced.items() if not study.waits_for}
+    assert ready - derived == set(priced) & set(search.STUDIES), "named, or says what it waits for"
+    for name in ready - derived:
+        study = search.STUDIES[name]
+        assert len(study.plan()) == priced[name].trials and study.tasks == (priced[name].task,), name
+
+
+def _rule_of(claim: Claim) -> str:
+    """Return a fingerprint of all that decides a claim from trials, words included."""
+    names = ("quantity", "settings", "reproduced_if", "contradicted_if", "margin", "roles", "family", "studies")
+    more = ("pooled_with", "own_data_only", "across_tasks")
+    entries = {name: getattr(claim, name) for name in (*names, *more)}
+    entries["level"] = conventions().families[claim.family]["decisions"]
+    return hashlib.sha256(json.dumps(entries, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
+
+
+@pytest.mark.parametrize("name", list(claims()))
+def test_a_rule_that_is_not_as_first_written_says_why(name: str) -> None:
+    """The file holds each rule's fingerprint as first committed and as it is now, and how many changes are noted.
+
+    Who changes a rule adds a change with its reason to the claim, then puts `now` and `changes` here.
+    """
+    kept = json.loads((ROOT / "tests" / "ledger_rules.json").read_text())[name]
+    claim = claims()[name]
+    assert _rule_of(claim) == kept["now"], f"{name}: the rule differs from the one kept; note the change and its reason"
+    assert len(claim.changes) == kept["changes"] and all(change.what and change.why for change in claim.changes)
+    assert (kept["first"] != kept["now"]) == (kept["changes"] > 0)
+
+
+def test_a_shared_change_names_claims_that_there_are() -> None:
+    for change in conventions().changes:
+        assert change.claims and set(change.claims) <= set(claims()), change.what
 
 
 def test_without_trials_a_claim_is_undecided_with_a_price_or_not_testable_with_what_is_missing() -> None:

@@ -88,6 +88,7 @@ def test_clipping_and_nesterov_are_drawn_as_booleans_and_stored_as_settings(name
         ),
         ("breuel-types", 2100, 12, {"learning_rate": (1e-6, 1e-1)}),
         ("breuel-conditions", 800, 8, {"learning_rate": (1e-6, 1e-1)}),
+        ("breuel-lines", 500, 5, {"learning_rate": (1e-6, 1e-1), "hidden_size": (20, 200)}),
         ("breuel-long", 942, 1, {"learning_rate": (1e-6, 1e-1), "hidden_size": (50, 500)}),
         ("breuel-long-archiscribe", 40, 1, {"learning_rate": (1e-6, 1e-1), "hidden_size": (50, 500)}),
     ],
@@ -107,6 +108,14 @@ def test_twelve_types_are_six_cells_times_two_outputs_and_conditions_differ_in_t
     assert len(kinds) == 6
     seen = [conditions.protocol_of(cell) for cell in conditions.variants]
     assert len({(p.bidirectional, p.placement, p.loss) for p in seen}) == 8
+
+
+def test_breuels_seeds_train_fifty_of_his_settings_five_times_more():
+    known = {spec.index: spec for spec in ok.named_study("breuel-states").plan()}
+    plan = ok.named_study("breuel-seeds").plan()
+    assert all(spec.params == known[spec.index % 50].params for spec in plan)
+    seeds = {spec.seed for spec in plan}
+    assert len(plan) == len(seeds) == 250 and not seeds & {spec.seed for spec in known.values()}
 
 
 # ---- what is not there yet ------------------------------------------------------------------

@@ -360,9 +360,10 @@ def _change(item: ClaimVerdict) -> str:
     if item.price is None:
         return told
     cost = item.price
+    waits = f", not defined yet: it waits for {_escape(cost.waits_for)}" if cost.waits_for else ""
     others = f" Others: {', '.join(cost.alternatives)}." if cost.alternatives else ""
     return told + (
-        f"<p>Price: the study <code>{_escape(cost.study)}</code>{'' if cost.defined else ', not defined yet'} "
+        f"<p>Price: the study <code>{_escape(cost.study)}</code>{waits} "
         f"({_escape(cost.what)}), {cost.trials:,} trials, "
         f"{_escape(hours_words(cost.hours))} ({_escape(cost.basis)}).{_escape(others)}</p>"
     )

@@ -23,11 +23,12 @@ _FILES = ("odyssey-cells.toml", "odyssey-hyperparameters.toml", "breuel.toml")
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A later change of a rule: when, what, and why."""
+    """A later change of a rule: when, what, and why; `claims` are those that it touches, if it stands with none."""
 
     date: Any
     what: str
     why: str
+    claims: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,7 @@ class Task:
 class StudyPrice:
     """What a study would cost: trials, and seconds of one core a trial from and to, with their basis.
 
-    One that is not `defined` has no plan yet and cannot be run by its name.
+    One that `waits_for` something has no plan yet and cannot be run by its name.
     """
 
     name: str
@@ -120,7 +121,7 @@ class StudyPrice:
     basis: str
     what: str
     task: str = ""
-    defined: bool = True
+    waits_for: str = ""
 
     @property
     def hours(self) -> tuple[float, float]:
@@ -156,7 +157,7 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def _changes(rows: Iterable[Mapping[str, Any]]) -> tuple[Change, ...]:
-    return tuple(Change(**row) for row in rows)
+    return tuple(Change(**{**row, "claims": tuple(row.get("claims", ()))}) for row in rows)
 
 
 def _claim(row: Mapping[str, Any]) -> Claim:
@@ -164,7 +165,8 @@ def _claim(row: Mapping[str, Any]) -> Claim:
     if unknown := sorted(set(row) - names):
         raise UsageError(f"claim {row.get('id')!r}: unknown entry {', '.join(unknown)}")
     lists = {name: tuple(row[name]) for name in ("roles", "studies", "pooled_with") if name in row}
-    return Claim(**{**row, **lists, "changes": _changes(row.get("changes", ()))})
+    shared = (change for change in conventions().changes if row["id"] in change.claims)
+    return Claim(**{**row, **lists, "changes": (*shared, *_changes(row.get("changes", ())))})
 
 
 @cache

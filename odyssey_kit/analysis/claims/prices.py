@@ -32,8 +32,8 @@ class Price:
         Where the hours are from.
     alternatives : tuple of str
         Other studies of the claim that are not published.
-    defined : bool
-        Whether it can be run by its name.
+    waits_for : str
+        What it waits for before it can be run by its name; empty if it can.
     """
 
     study: str
@@ -42,7 +42,7 @@ class Price:
     hours: tuple[float, float]
     basis: str
     alternatives: tuple[str, ...] = ()
-    defined: bool = True
+    waits_for: str = ""
 
 
 def price(claim: Claim, evidence: Evidence) -> Price | None:
@@ -66,7 +66,7 @@ def price(claim: Claim, evidence: Evidence) -> Price | None:
         hours=(left * low / 3600, left * high / 3600),
         basis=basis,
         alternatives=tuple(study.name for study in open_ones[1:]),
-        defined=first.defined,
+        waits_for=first.waits_for,
     )
 
 

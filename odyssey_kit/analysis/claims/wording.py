@@ -77,8 +77,8 @@ def hours_words(hours: Sequence[float]) -> str:
 
 def price_words(price: Price) -> str:
     """Return a price in words: the study, its trials and hours."""
-    defined = "" if price.defined else ", a study that is not defined yet"
-    return f"{price.study}{defined}: {price.trials:,} trials, {hours_words(price.hours)} ({price.basis})"
+    waits = f", a study that is not defined yet (it waits for {price.waits_for})" if price.waits_for else ""
+    return f"{price.study}{waits}: {price.trials:,} trials, {hours_words(price.hours)} ({price.basis})"
 
 
 def sentence(
