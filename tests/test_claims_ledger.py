@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import inspect
 import json
 import os
@@ -21,6 +22,7 @@ from odyssey_kit.analysis.claims import VERDICTS, Claim, Evidence, claims, conve
 from odyssey_kit.analysis.claims.evidence import measured
 from odyssey_kit.analysis.claims.rules import RULES
 from odyssey_kit.analysis.trials import Trials
+from odyssey_kit.cli.claims import _whole
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -96,6 +98,16 @@ def test_a_rule_that_is_not_as_first_written_says_why(name: str) -> None:
     assert _rule_of(claim) == kept["now"], f"{name}: the rule differs from the one kept; note the change and its reason"
     assert len(claim.changes) == kept["changes"] and all(change.what and change.why for change in claim.changes)
     assert (kept["first"] != kept["now"]) == (kept["changes"] > 0)
+
+
+def test_every_change_is_told_by_the_command_and_by_the_book() -> None:
+    """B15 has two changes of one day: neither takes the other's place."""
+    found = ok.check_claims("B15", evidence=Evidence())
+    command = " ".join(_whole(found["B15"]).split())
+    page = html.unescape(ok.charts.claims_ledger(found)._repr_html_())
+    assert len(claims()["B15"].changes) > 1
+    for change in claims()["B15"].changes:
+        assert change.why in command and change.why in page
 
 
 def test_a_shared_change_names_claims_that_there_are() -> None:

@@ -379,7 +379,7 @@ def _rule(item: ClaimVerdict) -> str:
         "margin": claim.margin,
         "family": conventions().families[claim.family]["words"],
         "the claim": f"{paper}, {claim.section}",
-        **{f"changed {change.date}": f"{change.what}. Why: {change.why}" for change in claim.changes},
+        **{f"change {i}, {c.date}": f"{c.what}. Why: {c.why}" for i, c in enumerate(claim.changes, start=1)},
     }
     rows = "".join(f"<dt>{_escape(name)}</dt><dd>{_escape(text)}</dd>" for name, text in entries.items())
     return f'<dl class="rule">{rows}</dl>'

@@ -70,7 +70,7 @@ def _whole(item: Any) -> str:
         "price": price_words(item.price) if item.price else "",
         "needs": claim.needs,
         "note": claim.note,
-        **{f"changed {change.date}": f"{change.what}: {change.why}" for change in claim.changes},
+        **{f"change {i}, {c.date}": f"{c.what}. Why: {c.why}" for i, c in enumerate(claim.changes, start=1)},
         "source": f"{'Greff et al. (2017)' if claim.paper == 'odyssey' else 'Breuel (2015)'}, {claim.section}",
     }
     lines += [f"{name}: {text}" for name, text in entries.items() if text]
