@@ -41,6 +41,7 @@ def curve(*metrics: float) -> list[EpochRow]:
         ((9.0, 8.0), (9.0 + 2e-5, 8.0), (9.0 + 2e-5, 8.0), False, "DIFFERENT"),
         ((9.0, 8.0), (9.0, 8.5), (9.0, 8.52), False, "chaotic"),
         ((9.0, 8.0), (9.0, 8.5), (9.0,), False, "chaotic"),
+        ((9.5, 8.0), (9.0, 8.5), (9.001, 8.52), False, "DIFFERENT"),
         ((9.0,), (9.0, 8.5), (9.0, 8.5), False, "DIFFERENT"),
         ((9.0,), (9.0, 8.5), (9.0, 8.5), True, "DIFFERENT"),
         ((9.0,), (9.0,), (9.0,), True, "identical"),
@@ -60,6 +61,12 @@ def test_only_the_first_epochs_of_a_curve_are_compared():
 def test_another_number_of_the_same_epoch_is_noticed_too():
     again = [replace(row, train_loss=row.train_loss + 1e-9) for row in curve(9.0, 8.0)]
     assert judge(curve(9.0, 8.0), again, curve(9.0, 8.0), same_place=True, epochs=2)["verdict"] == "DIFFERENT"
+
+
+def test_a_test_metric_that_is_no_number_both_times_is_the_same():
+    rows = [replace(row, test_metric=float("nan")) for row in curve(9.0, 8.0)]
+    assert judge(rows, rows, curve(9.0, 8.1), same_place=True, epochs=2)["verdict"] == "identical"
+    assert judge(curve(9.0, 8.0), rows, curve(9.0, 8.1), same_place=True, epochs=2)["verdict"] == "DIFFERENT"
 
 
 @pytest.mark.parametrize(

@@ -395,6 +395,14 @@ def test_nothing_to_publish_is_one_line(odyssey):
     assert answer.complaint.endswith("does not exist; start the study with `odyssey run first-light`.")
 
 
+def test_a_study_in_a_file_is_audited_under_its_own_name(odyssey, tmp_path):
+    file = tmp_path / "file.yaml"
+    file.write_text(replace(STUDY, name="mine").to_yaml())
+    answer = odyssey("audit", str(file))
+    assert answer.code == 2
+    assert answer.complaint.endswith("mine; next: odyssey export mine")
+
+
 # ---- missing and damaged data: exit code 3 --------------------------------------------------
 
 

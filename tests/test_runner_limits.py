@@ -82,6 +82,13 @@ def test_a_limit_on_a_trial_needs_a_worker_that_can_be_ended(place):
 # ---- a trial that takes too much memory -----------------------------------------------------
 
 
+@pytest.mark.parametrize("executor", ["serial", "dask:tcp://127.0.0.1:9"])
+def test_a_limit_on_memory_needs_a_worker_process_of_this_machine(place, executor):
+    with pytest.raises(ok.UsageError, match="memory bounds worker processes of this machine: use executor local"):
+        place.run(executor=executor, memory=2**30)
+    assert not place.store.exists()
+
+
 @only_linux
 def test_a_trial_that_exhausts_memory_fails_and_its_worker_lives_on(place):
     summary = place.run(work=fake_work.exhausts_memory_at_two, executor="local:1", memory=2**30)

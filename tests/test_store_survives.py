@@ -21,7 +21,7 @@ pytest.importorskip("numba", reason="a study needs the extra [train]")
 
 import fake_work
 
-from odyssey_kit.search import open_for_reading, open_for_writing, store_path, study_status
+from odyssey_kit.search import examine, open_for_reading, open_for_writing, store_path, study_status
 from odyssey_kit.search import store as store_module
 
 STUDY = fake_work.study(n_trials=8)
@@ -297,6 +297,33 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
         open_for_writing(STUDY, tmp_path / "runs" / "fake.sqlite"),
     ):
         pass
+
+
+def test_a_store_in_a_folder_that_cannot_be_written_is_read_and_left_as_it_is(path, monkeypatch):
+    """SQLite would put files of its own beside it, and refuses to read where it cannot."""
+    fill(path)
+    path.with_suffix(".lock").unlink()
+    path.parent.chmod(0o500)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    try:
+        assert len(held(path)) == len(RESULTS)
+        assert study_status(STUDY, path, path.parent)["done"].sum() == len(RESULTS)
+        assert all(finding.well for finding in examine(STUDY, path, path.parent / "none"))
+    finally:
+        path.parent.chmod(0o700)
+    assert not [file.name for file in path.parent.iterdir() if "sqlite-" in file.name]
+
+
+def test_the_doctor_looks_at_a_store_whose_lock_it_may_not_take(path, monkeypatch):
+    fill(path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("odyssey_kit.search.doctor.filelock.FileLock", refuse)
+    words = {finding.what: finding.words for finding in examine(STUDY, path, path.parent / "none")}
+    assert "cannot be written (Permission denied), so nobody here writes it" in words["writer"]
+    assert f"is whole: {len(RESULTS)} trials" in words["store"]
 
 
 def test_a_full_disk_stops_with_one_line_and_keeps_what_was_stored(path):

@@ -77,13 +77,14 @@ def audit(
     what moving the first weights by 1e-7 changes. Ends with exit code 1 if a trial differs, or more than a quarter
     are too chaotic to be compared.
     """
-    from odyssey_kit.search import audit
+    from odyssey_kit.search import audit, find_study
 
+    name = find_study(name).name
     found = audit(name, trials=trials, epochs=epochs, seed=seed, progress=not quiet)
     if as_json:
         print_json({"study": name, "passes": found.passes, "trials": found.trials.to_dict("records")})
     else:
-        typer.echo(table(found.trials.drop(columns="again")))
+        typer.echo(table(found.trials.drop(columns=["again", "learning_rate"])))
         typer.echo(f"\n{found}")
         if found.failed:
             typer.echo(f"{found.failed} published trials failed and have nothing to be trained again for")

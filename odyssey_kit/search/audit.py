@@ -32,7 +32,7 @@ FACTOR, FLOOR = 10.0, 1e-5
 CHAOTIC = 1e-2  # of a spread, in the metric's unit: beyond it a trial cannot be compared between machines
 CHAOTIC_SHARE = 0.25
 _CODE = ("odyssey_kit/engine", "odyssey_kit/training", "odyssey_kit/data")
-# What an epoch measured; the seconds are the machine's.
+# What an epoch measured; the seconds are the machine's. A test metric may be no number, and is the same then, too.
 _MEASURED = ("updates", "train_loss", "valid_metric", "test_metric", "max_abs_cell", "max_abs_output")
 
 
@@ -109,8 +109,12 @@ def judge(
     spreads = [abs(m.valid_metric - a.valid_metric) for _, a, m in pairs]
     gaps = [abs(p.valid_metric - a.valid_metric) for p, a, _ in pairs]
     bounds = [FACTOR * spread + FLOOR for spread in spreads]
+    # An epoch that is not chaotic is held to its bound also where a later one is: chaos has no effect on the past.
+    beyond = any(gap > bound and spread <= CHAOTIC for gap, bound, spread in zip(gaps, bounds, spreads, strict=True))
     identical = len(first) == len(again) and all(
-        getattr(p, name) == getattr(a, name) for p, a in zip(first, again, strict=False) for name in _MEASURED
+        np.array_equal(getattr(p, name), getattr(a, name), equal_nan=True)
+        for p, a in zip(first, again, strict=False)
+        for name in _MEASURED
     )
     worst = int(np.argmax(np.array(gaps) / np.array(bounds))) if pairs else 0
     found: dict[str, object] = {
@@ -124,11 +128,11 @@ def judge(
     verdict: Verdict
     if identical:
         verdict = "identical"
-    elif same_place:
+    elif same_place or beyond:
         verdict = "DIFFERENT"
     elif len({len(again), len(moved)}) > 1 or max(spreads, default=0.0) > CHAOTIC:
         verdict = "chaotic"
-    elif len(ends) > 1 or any(gap > bound for gap, bound in zip(gaps, bounds, strict=True)):
+    elif len(ends) > 1:
         verdict = "DIFFERENT"
     else:
         verdict = "within"

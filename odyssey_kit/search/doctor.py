@@ -14,7 +14,7 @@ import filelock
 
 from odyssey_kit.errors import OdysseyError
 from odyssey_kit.search.publish import published_folder, published_results
-from odyssey_kit.search.store import locked, open_for_reading, open_for_writing, store_path
+from odyssey_kit.search.store import locked, open_for_reading, open_for_writing, reading_address, store_path
 from odyssey_kit.search.study import StudySpec
 from odyssey_kit.training import TrialResult, TrialSpec
 
@@ -59,7 +59,7 @@ def _look(path: Path) -> tuple[str, list[Row], int]:
     rows: list[Row | None] = []
     size, log = path.stat().st_size, _log(path)
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
+        with closing(sqlite3.connect(reading_address(path), uri=True, timeout=30)) as connection:
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_ROW)
             rows.extend(_rows(connection, size + log))
             (page,) = connection.execute("PRAGMA page_size").fetchone()
@@ -87,6 +87,8 @@ def _holder(path: Path) -> Finding:
             return Finding("writer", True, "nobody writes it")
     except filelock.Timeout:
         return Finding("writer", True, f"{who or 'another process'} writes it now")
+    except OSError as error:
+        return Finding("writer", True, f"{path.parent} cannot be written ({error.strerror}), so nobody here writes it")
 
 
 def _store_findings(study: StudySpec, path: Path) -> list[Finding]:

@@ -216,6 +216,11 @@ def run_study(
         raise UsageError(f"max_attempts is {max_attempts!r}, expected at least 1")
     if trial_limit is not None and executor == "serial":
         raise UsageError("trial_limit needs workers that can be ended: use executor local, local:N or dask:ADDRESS")
+    if memory is not None and not executor.startswith("local"):
+        raise UsageError(
+            "memory bounds worker processes of this machine: use executor local or local:N; the workers of a Dask "
+            "scheduler are bounded by the --memory-limit that they are started with"
+        )
     if shard is not None and export_every is not None:
         raise UsageError("a shard is not published by itself; leave export_every out, and import the shards first")
     if work is train_one and (missing := what_is_missing(study)):

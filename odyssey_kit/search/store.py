@@ -30,6 +30,7 @@ __all__ = [
     "locked",
     "open_for_reading",
     "open_for_writing",
+    "reading_address",
     "store_path",
 ]
 
@@ -122,9 +123,19 @@ class Store:
                 yield TrialSpec.from_dict(json.loads(spec)), TrialResult.from_dict(json.loads(result))
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def reading_address(path: Path) -> str:
+    """Return how SQLite is told to read a store and to change nothing.
+
+    In a folder that cannot be written, where no write-ahead log waits either, nobody writes the store: SQLite is told
+    so, for it would want to put files of its own beside it.
+    """
+    still = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    return f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if still else ''}"
+
+
+def _connect(path: Path, address: str) -> sqlite3.Connection:
     with _explained(path):
-        return sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
+        return sqlite3.connect(address, uri=True, timeout=30)
 
 
 def _check_schema(path: Path, connection: sqlite3.Connection) -> bool:
@@ -147,7 +158,7 @@ def _check_file(path: Path, study: StudySpec) -> None:
     """Check a file that is there as a whole, and whose it is, without changing a byte of it."""
     if not path.exists() or not path.stat().st_size:
         return
-    with closing(_connect(path, "ro")) as connection, _explained(path):
+    with closing(_connect(path, reading_address(path))) as connection, _explained(path):
         begun = _check_schema(path, connection)
         (page,) = connection.execute("PRAGMA page_size").fetchone()
         log = path.with_name(f"{path.name}-wal")
@@ -252,7 +263,7 @@ def open_for_writing(study: StudySpec, path: Path | None = None) -> Iterator[Sto
     path = path or store_path(study.name)
     with locked(path):
         _check_file(path, study)
-        with closing(_connect(path, "rwc")) as connection:
+        with closing(_connect(path, f"{path.resolve().as_uri()}?mode=rwc")) as connection:
             store = Store(connection, path)
             _prepare(store, connection, study)
             yield store
@@ -269,7 +280,7 @@ def open_for_reading(path: Path, study: StudySpec | None = None) -> Iterator[Sto
     """
     if not path.exists():
         raise StudyError(f"{path} does not exist; start the study with `odyssey run {path.stem}`.")
-    with closing(_connect(path, "ro")) as connection:
+    with closing(_connect(path, reading_address(path))) as connection:
         store = Store(connection, path)
         if not _check_schema(path, connection):
             raise StudyError(f"{path} holds nothing yet; start the study with `odyssey run {path.stem}`.")
