@@ -20,9 +20,9 @@ __all__ = ["DatasetCard"]
 _WIDTH = 100
 
 
-def _wrapped(words: str, **how: str) -> list[str]:
+def _wrapped(words: str, indent: str = "") -> list[str]:
     """Return lines; names and paths have hyphens, at which they must not be broken."""
-    return textwrap.wrap(words, _WIDTH, break_on_hyphens=False, **how)
+    return textwrap.wrap(words, _WIDTH, break_on_hyphens=False, subsequent_indent=indent)
 
 
 def _marked_up(words: str) -> str:
@@ -93,7 +93,7 @@ class DatasetCard:
         else:
             told = [*self.dataset.card().splitlines()[1:], *(f"{key}: {self.facts[key]}" for key in self._besides())]
         for line in told:
-            lines += _wrapped(line, subsequent_indent="  ")
+            lines += _wrapped(line, "  ")
         return "\n".join(lines)
 
     def _besides(self) -> list[str]:
