@@ -19,6 +19,7 @@ import odyssey_kit as ok
 pytest.importorskip("numba", reason="a study needs the extra [train]")
 
 import fake_work
+from licensed import iam_ondb
 
 from odyssey_kit import cli, search
 from odyssey_kit.cli import main
@@ -442,6 +443,20 @@ def test_a_truncated_data_file_is_one_line_and_left_as_it_is(odyssey, command, t
     assert answer.code == 3
     assert f"{file} is damaged (truncated): got 1,000 bytes, expected 407,200" in answer.complaint
     assert file.read_bytes() == b"[" * 1000
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_without_names_all_that_is_here_is_checked_what_is_damaged_too(odyssey, tmp_path):
+    folder = iam_ondb(tmp_path / "mine")
+    answer = odyssey("data", "verify", "--from", str(folder))
+    assert (answer.code, answer.out) == (0, f"iam-ondb: verified {folder / 'iam-ondb'} (source)\n")
+    assert "odyssey: iam-ondb: lines left out: 2 of the board a08-551z\n" in answer.err
+    assert ".py" not in answer.err, "a warning is a line of its own, without the code that gave it"
+    (folder / "jsb-chorales-quarter.json").write_bytes(b"[" * 1000)
+    answer = odyssey("data", "verify", "--from", str(folder))
+    assert answer.code == 3
+    assert answer.out.startswith("iam-ondb: verified "), "what was checked before is told"
+    assert "jsb-chorales-quarter.json is damaged (truncated)" in answer.err
 
 
 @pytest.mark.skipif(not os.environ.get("ODYSSEY_DATA"), reason="looks at the real data: set ODYSSEY_DATA")

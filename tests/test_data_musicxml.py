@@ -2,61 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from scores import DOCTYPE, FIRST, SECOND, attributes, mxl, note, score
 
 from odyssey_kit.data.archives import open_zip, read_member
 from odyssey_kit.data.corpora.musicxml import Note, parse_xml, read_score, score_bytes
 from odyssey_kit.errors import DataError
-
-DOCTYPE = '<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 3.0 Partwise//EN" "http://example.org/x.dtd">'
-
-
-def note(pitch: str, duration: int, extra: str = "") -> str:
-    step, octave = pitch[0], pitch[-1]
-    alter = {"#": "<alter>1</alter>", "b": "<alter>-1</alter>"}.get(pitch[1:-1], "")
-    inside = f"<pitch><step>{step}</step>{alter}<octave>{octave}</octave></pitch>" if step != "-" else "<rest/>"
-    return f"<note>{extra}{inside}<duration>{duration}</duration></note>"
-
-
-def score(*parts: str, names: str = "AB") -> bytes:
-    listed = "".join(f"<score-part id='P{name}'><part-name>{name}</part-name></score-part>" for name in names)
-    body = "".join(f"<part id='P{index}'>{part}</part>" for index, part in enumerate(parts))
-    return (
-        f'<?xml version="1.0" encoding="UTF-8"?>{DOCTYPE}<score-partwise version="3.0">'
-        f"<part-list>{listed}</part-list>{body}</score-partwise>"
-    ).encode()
-
-
-def attributes(divisions: int, key: str = "<key><fifths>-2</fifths><mode>minor</mode></key>") -> str:
-    return f"<attributes><divisions>{divisions}</divisions>{key}</attributes>"
-
-
-def mxl(xml: bytes, *, container: bytes | None = None, member: str = "score.xml") -> bytes:
-    if container is None:
-        container = f'<container><rootfiles><rootfile full-path="{member}"/></rootfiles></container>'.encode()
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("META-INF/container.xml", container)
-        archive.writestr(member, xml)
-    return stream.getvalue()
-
-
-FIRST = (
-    f"<measure>{attributes(2)}{note('C4', 2)}{note('E4', 2, '<chord/>')}{note('-', 1)}{note('Bb3', 1)}</measure>"
-    f"<measure>{note('F#5', 3)}</measure>"
-)
-SECOND = (
-    f"<measure>{attributes(3)}{note('C2', 3)}<backup><duration>3</duration></backup>{note('G2', 6)}"
-    "<note><grace/><pitch><step>A</step><octave>4</octave></pitch></note></measure>"
-    f"<measure><attributes><divisions>1</divisions></attributes><forward><duration>1</duration></forward>"
-    f"{note('D3', 1)}</measure>"
-)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -163,19 +116,3 @@ def test_an_encrypted_member_is_refused():
             data[start + flags] |= 1
     with pytest.raises(DataError, match="encrypted"):
         score_bytes(bytes(data), "x.mxl")
-
-
-@settings(max_examples=200, deadline=None)
-@given(position=st.integers(0, 10**6), flip=st.integers(0, 255), packed=st.booleans())
-def test_no_damage_makes_the_reader_crash(position, flip, packed):
-    xml = score(FIRST, SECOND)
-    data = bytearray(mxl(xml) if packed else xml)
-    position %= len(data)
-    if flip:
-        data[position] ^= flip
-    else:
-        data = data[:position]
-    try:
-        read_score(bytes(data), "x.mxl" if packed else "x.xml")
-    except DataError as error:
-        assert "x." in str(error)

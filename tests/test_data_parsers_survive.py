@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from licensed import a_line, hdf5, png, print_of, riff, sphere, tone
+from scores import FIRST, SECOND, mxl, score
 
 from odyssey_kit.data.archives import gunzip, member_chunks, open_zip
 from odyssey_kit.data.arrays import read_npy
@@ -27,6 +28,7 @@ from odyssey_kit.data.audio import read_sound
 from odyssey_kit.data.corpora.archiscribe_lines import decoded_text, read_line
 from odyssey_kit.data.corpora.iam_ondb import parse_ascii, parse_forms, parse_strokes
 from odyssey_kit.data.corpora.mnist import read_5k
+from odyssey_kit.data.corpora.musicxml import read_score
 from odyssey_kit.data.corpora.spoken_digits import parse_alignment
 from odyssey_kit.data.corpora.timit import parse_phones
 from odyssey_kit.data.corpora.unipen_lines import read_lines
@@ -117,7 +119,14 @@ PARSERS: dict[str, tuple[Callable[[], bytes], Callable[[bytes], object]]] = {
     "line of text": ("daß ſie\n".encode, lambda data: decoded_text(data, NAME)),
     "zip of lines": (_zip, lambda data: read_line(open_zip(data, NAME), "train/a_1", NAME)),
     "gzip": (lambda: gzip.compress(b"some bytes" * 9), lambda data: gunzip(data, limit=90, source=NAME)),
+    "score": (lambda: score(FIRST, SECOND), lambda data: read_score(data, NAME)),
+    "packed score": (lambda: mxl(score(FIRST, SECOND)), lambda data: read_score(data, f"{NAME}.mxl")),
 }
+# Of these no part can pass for the whole, wherever it is cut.
+MEASURED = (
+    *("idx labels", "idx images", "mnist-5k", "alignment", "wav", "sphere", "unipen", "npy", "zip of lines", "gzip"),
+    *("score", "packed score"),
+)
 
 
 def damaged(good: bytes, draw: st.DataObject) -> bytes:
@@ -150,7 +159,8 @@ def survives(parse: Callable[[bytes], object], good: bytes, draw: st.DataObject)
 
 
 each_parser = pytest.mark.parametrize("name", PARSERS)
-usual = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
+# What takes so many milliseconds on these few bytes would hang on a large file; a busy machine has time enough.
+usual = {"deadline": 20_000, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
 
 
 @each_parser
@@ -165,6 +175,15 @@ def test_the_good_file_is_read(name):
 def test_damage_is_survived(name, draw):
     make, parse = PARSERS[name]
     survives(parse, make(), draw)
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_a_file_that_is_cut_anywhere_is_refused(name):
+    make, parse = PARSERS[name]
+    good = make()
+    for length in range(len(good)):
+        with pytest.raises(DataError, match=NAME):
+            parse(good[:length])
 
 
 @pytest.mark.slow
@@ -206,6 +225,7 @@ def lines(tmp_path):
             path.write_bytes(data)
             return reader.read(path, f"{NAME}.h5")
 
+        assert parse(good), "what follows is damage, not a machine too busy for the deadline"
         yield parse, good
 
 

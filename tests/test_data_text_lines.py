@@ -51,12 +51,13 @@ def middle(ink: np.ndarray) -> np.ndarray:
 @settings(max_examples=20, deadline=None)
 @given(slope=st.floats(-0.06, 0.06), height=st.integers(36, 60))
 def test_a_slanted_line_is_laid_straight(slope, height):
-    slanted = ink_of(print_of(240, height, slope=slope))
+    # Of a line's length: at both ends, as far as the line is high, the smoothing has less to go by.
+    slanted = ink_of(print_of(480, height, slope=slope))
     straight = normalised(slanted)
     assert straight.shape[0] == HEIGHT
     assert 0.0 <= straight.min() <= straight.max() == 1.0
     centres = middle(straight)
-    assert abs(np.polyfit(np.arange(len(centres)), centres, 1)[0]) < 0.012 + 0.2 * abs(slope)
+    assert abs(np.polyfit(np.arange(len(centres)), centres, 1)[0]) < 0.005 + 0.2 * abs(slope)
     assert np.median(centres) == pytest.approx(HEIGHT / 2, abs=3)
 
 

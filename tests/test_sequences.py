@@ -160,6 +160,7 @@ def test_labels_are_told_by_what_they_mean(task, strings, words):
     assert data.to_frame()["name"].tolist() == ["who/0", "who/1"] * 3
     assert data.output_size == 4
     assert f"first example: who/0: {words[0]}" in data.card()
+    assert ("'b'" in data.card()) == any(2 in string for string in strings), "what does not occur is not common"
     assert "4 classes" in repr(data)
 
 
@@ -226,3 +227,4 @@ def test_a_stand_in_says_so_wherever_it_is_shown():
     assert stand_in.card().startswith("made-up: STAND-IN FOR REAL-THING\n")
     assert "not comparable with published ones on real-thing" in stand_in.card()
     assert "stand-in" not in (repr(own) + own.card()).lower()
+    assert "first example: 3 frames; inputs that are not 0 in the first: 1\n" in own.card()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 from typing import Any
 
 import typer
@@ -83,12 +84,21 @@ def _interrupt_no_more() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def _told(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+    """Tell a warning of ours in one line, as errors are; a library's says where it comes from."""
+    ours = category is UserWarning
+    words = f"odyssey: {message}\n" if ours else warnings.formatwarning(message, category, filename, lineno)
+    sys.stderr.write(words)
+
+
 def main() -> None:
     """Run the command line; an error of ours is one line on standard error and an exit code."""
     _interrupt_once()
     message = ""
     try:
-        code = app(prog_name="odyssey", standalone_mode=False) or 0
+        with warnings.catch_warnings():
+            warnings.showwarning = _told
+            code = app(prog_name="odyssey", standalone_mode=False) or 0
     except OdysseyError as error:
         code, message = error.exit_code, f"odyssey: {error}"
     except (KeyboardInterrupt, typer.Abort):

@@ -50,20 +50,18 @@ def verify(names: Datasets = None, from_: From = None, as_json: AsJson = False) 
 
     Files are compared with their hashes; folders of licensed corpora are read and counted.
     """
-    import odyssey_kit as ok
-    from odyssey_kit.data import verify
+    from odyssey_kit.data import names_here, verify
 
-    if not names:
-        found = ok.list_datasets(data_dir=from_)
-        names = found.index[found["here"] & found["size"].gt(0)].tolist()
-    rows = [row for name in names for row in verify(name, data_dir=from_).to_dict("records")]
+    rows = []
+    for name in names or names_here(data_dir=from_):
+        found = verify(name, data_dir=from_).to_dict("records")
+        rows += found
+        for row in [] if as_json else found:  # not a table: a path is not to be wrapped
+            size = f", {row['size']:,} bytes" if row["size"] else ""
+            typer.echo(f"{row['dataset']}: {row['state']} {row['path'] or row['file']} ({row['role']}{size})")
     if as_json:
         print_json(rows)
-        return
-    for row in rows:  # not a table: a path is not to be wrapped
-        size = f", {row['size']:,} bytes" if row["size"] else ""
-        typer.echo(f"{row['dataset']}: {row['state']} {row['path'] or row['file']} ({row['role']}{size})")
-    if not rows:
+    elif not rows:
         typer.echo("no data set that has files is here; see `odyssey data list`")
 
 

@@ -9,6 +9,7 @@ from odyssey_kit.data.catalogue import (
     fetch_dataset,
     list_datasets,
     load_dataset,
+    names_here,
     status,
     verify,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "list_datasets",
     "load_dataset",
     "load_example",
+    "names_here",
     "read_manifest",
     "status",
     "verify",

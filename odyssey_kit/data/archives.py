@@ -94,6 +94,8 @@ def gunzip(data: bytes, *, limit: int, source: str) -> bytes:
     >>> gunzip(gzip.compress(b"two words"), limit=9, source="x.gz")
     b'two words'
     """
+    if not data:  # which the library takes for an empty file's
+        raise DataError(f"{source}: not a readable gzip file (no bytes)")
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
             unpacked = stream.read(limit + 1)

@@ -20,6 +20,11 @@ __all__ = ["DatasetCard"]
 _WIDTH = 100
 
 
+def _wrapped(words: str, indent: str = "") -> list[str]:
+    """Return lines; names and paths have hyphens, at which they must not be broken."""
+    return textwrap.wrap(words, _WIDTH, break_on_hyphens=False, subsequent_indent=indent)
+
+
 def _marked_up(words: str) -> str:
     """Return text as HTML, commands in type of their own."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(words, quote=False))
@@ -82,13 +87,13 @@ class DatasetCard:
 
     def __str__(self) -> str:
         manifest = self.manifest
-        lines = [f"{manifest.name}: {manifest.title}", "", *textwrap.wrap(manifest.description, _WIDTH), ""]
+        lines = [f"{manifest.name}: {manifest.title}", "", *_wrapped(manifest.description), ""]
         if self.dataset is None:
             told = [f"{name}: {words}" for name, words in self.facts.items()]
         else:
             told = [*self.dataset.card().splitlines()[1:], *(f"{key}: {self.facts[key]}" for key in self._besides())]
         for line in told:
-            lines += textwrap.wrap(line, _WIDTH, subsequent_indent="  ")
+            lines += _wrapped(line, "  ")
         return "\n".join(lines)
 
     def _besides(self) -> list[str]:

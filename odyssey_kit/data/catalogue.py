@@ -21,7 +21,7 @@ from odyssey_kit.errors import DataError, MissingDataError, UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["describe_dataset", "fetch_dataset", "list_datasets", "load_dataset", "status", "verify"]
+__all__ = ["describe_dataset", "fetch_dataset", "list_datasets", "load_dataset", "names_here", "status", "verify"]
 
 
 def load_dataset(name: str, *, data_dir: str | Path | None = None, **options: bool) -> SequenceDataset:
@@ -171,6 +171,16 @@ def status(name: str, *, data_dir: str | Path | None = None) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(_status_rows(read_manifest(name), data_dir))
+
+
+def names_here(*, data_dir: str | Path | None = None) -> list[str]:
+    """Return the data sets of which a file or a folder is on this machine, whole or damaged."""
+
+    def found(manifest: Manifest) -> bool:
+        files = (find(manifest, file, data_dir=data_dir) for file in manifest.checked)
+        return find_folder(manifest, data_dir) is not None or any(files)
+
+    return [manifest.name for manifest in map(read_manifest, dataset_names()) if found(manifest)]
 
 
 def verify(name: str, *, data_dir: str | Path | None = None) -> pd.DataFrame:

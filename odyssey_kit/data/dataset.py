@@ -190,19 +190,21 @@ class SequenceDataset:
                 + (f", {number(len(split.targets), 'label')}" if self.task == "transcription" else "")
                 + f"; shortest {low:.0f}, median {middle:.0f}, longest {high:.0f}"
             )
-        lines += self._labels_in_words()
+        lines += self._labels_and_example()
         lines += [f"sha256: {self.sha256}", f"licence: {self.licence}", f"cite: {self.citation}"]
         if self.stand_in_for:
             lines.append(f"Numbers on {self.name} are not comparable with published ones on {self.stand_in_for}.")
         return "\n".join(lines)
 
-    def _labels_in_words(self) -> list[str]:
+    def _labels_and_example(self) -> list[str]:
         if not self.train.has_labels:
-            return []
+            inputs, _ = self.train[0]
+            on = ", ".join(map(str, np.flatnonzero(inputs[0]))) or "none"
+            return [f"first example: {number(len(inputs), 'frame')}; inputs that are not 0 in the first: {on}"]
         counts = np.bincount(self.train.targets, minlength=self.output_size)
-        order = np.argsort(-counts, kind="stable")[:5]
+        order = [label for label in np.argsort(-counts, kind="stable")[:5] if counts[label]]
         names = self.symbols or tuple(map(str, range(self.output_size)))
-        common = ", ".join(f"{names[label]!r} {100 * counts[label] / max(1, counts.sum()):.1f} %" for label in order)
+        common = ", ".join(f"{names[label]!r} {100 * counts[label] / counts.sum():.1f} %" for label in order)
         first = self.train.names[0] + ": " if self.train.names else ""
         shown = self.text(self.train.targets_of(0))
         return [

@@ -82,11 +82,7 @@ class HDF5Reader:
         return _lines(arrays, source)
 
     def _ask(self, question: Mapping[str, object], source: str) -> dict[str, str]:
-        if self._process is None:
-            self._process = subprocess.Popen(
-                _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-            )
-        process = self._process
+        process = self._process or self._start()
         timer = threading.Timer(self._deadline, process.kill)
         timer.start()
         try:
@@ -103,6 +99,13 @@ class HDF5Reader:
                 f"{source}: the HDF5 library gave up on it, or took over {self._deadline:g} s: it is damaged"
             )
         return json.loads(words)
+
+    def _start(self) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(_COMMAND, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
+        assert self._process.stdout is not None
+        self._process.stdout.readline()  # it is ready: loading the library takes no time off a file's
+        return self._process
 
     def _stop(self) -> None:
         if self._process is not None:

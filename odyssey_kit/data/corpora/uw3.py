@@ -85,7 +85,8 @@ def _unpacked(levels: np.ndarray) -> np.ndarray:
 def _make(opened: Opened, folder: Folder) -> Made:
     from tqdm.auto import tqdm
 
-    bar = tqdm(_all_lines(folder), desc=f"lines of {opened.manifest.name}", unit="line", leave=False)
+    what = f"lines of {opened.manifest.name}"
+    bar = tqdm(_all_lines(folder), desc=what, unit="line", leave=False, disable=not opened.progress)
     lines = {name: (ink, text) for name, ink, text in bar}
     if len(lines) < 3:
         raise DataError(
