@@ -25,17 +25,12 @@ def descend(split, rank, left, right, start, stop):  # pragma: no cover - compil
 
 @numba.njit(cache=True, nogil=True)
 def _by_cell(cells, n_cells):  # pragma: no cover - compiled
-    """Sort boxes by a cell, by counting: the order, and where each cell begins in it."""
-    ends = np.zeros(n_cells + 1, np.int64)
-    for cell in cells:
-        ends[cell + 1] += 1
-    for k in range(n_cells):
-        ends[k + 1] += ends[k]
-    filled, order = ends.copy(), np.empty(len(cells), np.int64)
-    for box in range(len(cells)):
-        order[filled[cells[box]]] = box
-        filled[cells[box]] += 1
-    return order, ends
+    """Chain the boxes of each cell: the first of a cell, and the one after each box; -1 ends a chain."""
+    first, after = np.full(n_cells, -1), np.empty(len(cells), np.int64)
+    for box, cell in enumerate(cells):
+        after[box] = first[cell]
+        first[cell] = box
+    return first, after
 
 
 @numba.njit(cache=True, nogil=True)
@@ -51,10 +46,10 @@ def _up_to(tree, cut, place):  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True, nogil=True)
-def _step(tree, cut, place, change, n_cells):  # pragma: no cover - compiled
+def _step(tree, cut, place, change):  # pragma: no cover - compiled
     """Raise the present row by a change from this cut on."""
     k, moment = cut + 1, change * place
-    while k <= n_cells:
+    while k < len(tree):
         tree[k, 0] += change
         tree[k, 1] += moment
         k += k & -k
@@ -64,26 +59,39 @@ def _step(tree, cut, place, change, n_cells):  # pragma: no cover - compiled
 def pair_variance(weight, a, b, c, d, mass_i, mass_j):  # pragma: no cover - compiled
     """Sweep over the rows of the first coordinate and keep the present row's square up to date.
 
-    A box that begins or ends changes the row by x on its cells [c, d), and so the row's mean square
-    q by 2x times the row's integral there plus x² times the range's probability. A Fenwick tree holds
-    the row's steps and the steps times their places, so that an integral takes O(log cells).
+    From one row to the next the row changes by steps, at the corners of boxes that end and begin there.
+    They are first added up cut by cut: where one box of a tree ends others begin, and only a split makes
+    new corners, two of them, so that one step a leaf is left of four. A step by x from a cut on changes
+    the row's mean square q by 2x times the row's integral from there plus x² times the probability from
+    there. A Fenwick tree holds the steps and the steps times their places, so that an integral takes
+    O(log cells).
     """
     n_rows, n_cells = len(mass_i) - 1, len(mass_j) - 1
-    begins, begin_ends = _by_cell(a, n_rows + 1)
-    stops, stop_ends = _by_cell(b, n_rows + 1)
-    tree = np.zeros((n_cells + 2, 2))
-    square = total = 0.0
+    begin, stop = _by_cell(a, n_rows + 1), _by_cell(b, n_rows + 1)
+    steps, waits, cuts = np.zeros(n_cells), np.zeros(n_cells, np.bool_), np.empty(n_cells, np.int64)
+    tree, end = np.zeros((n_cells + 1, 2)), mass_j[n_cells]
+    integral = square = total = 0.0
     for row in range(n_rows):
-        for phase in range(2):
-            order, ends, sign = (stops, stop_ends, -1.0) if phase == 0 else (begins, begin_ends, 1.0)
-            for p in range(ends[row], ends[row + 1]):
-                box = order[p]
-                x, first, last = sign * weight[box], np.int64(c[box]), np.int64(d[box])
-                low, high = mass_j[first], mass_j[last]
-                square += 2 * x * (_up_to(tree, last, high) - _up_to(tree, first, low)) + x * x * (high - low)
-                _step(tree, first, low, x, n_cells)
-                if last < n_cells:
-                    _step(tree, last, high, -x, n_cells)
+        n_cuts = 0
+        for (first, after), sign in ((stop, -1.0), (begin, 1.0)):
+            box = first[row]
+            while box >= 0:
+                change = sign * weight[box]
+                for cut in (np.int64(c[box]), np.int64(d[box])):
+                    if cut < n_cells:  # the last cut has nothing beyond it
+                        if not waits[cut]:
+                            waits[cut] = True
+                            cuts[n_cuts] = cut
+                            n_cuts += 1
+                        steps[cut] += change
+                    change = -change
+                box = after[box]
+        for cut in cuts[:n_cuts]:
+            x, place = steps[cut], mass_j[cut]
+            square += 2 * x * (integral - _up_to(tree, cut, place)) + x * x * (end - place)
+            integral += x * (end - place)
+            _step(tree, cut, place, x)
+            steps[cut], waits[cut] = 0.0, False
         total += square * (mass_i[row + 1] - mass_i[row])
     return total
 

@@ -73,7 +73,7 @@ class LeafBoxes:
     def widths(self) -> np.ndarray:
         """Probabilities of the boxes' sides, (leaves, coordinates)."""
         sides = zip(self.mass, self.start.T, self.stop.T, strict=True)
-        return np.column_stack([mass[stop] - mass[start] for mass, start, stop in sides])
+        return np.array([mass[stop] - mass[start] for mass, start, stop in sides]).T
 
     def under(self, measures: Sequence[Measure]) -> LeafBoxes:
         """Return the same function under another measure; only the mean and the weights change."""
@@ -212,7 +212,8 @@ def forest_boxes(trees: Sequence[Any], choices: Sequence[int]) -> list[LeafBoxes
     if banned or not box_sums.descend(split, rank, nodes.left, nodes.right, start, stop):
         _descend(nodes, split, rank, choice, start, stop, banned)
     leaves = np.flatnonzero(~inner)
-    start, stop = start[leaves], stop[leaves]
+    # Coordinate after coordinate in memory, as they are asked for from here on.
+    start, stop = (np.asfortranarray(side.take(leaves, axis=0)) for side in (start, stop))
     for k, out in banned.items():
         leaves, start, stop = _runs(k, out[leaves], leaves, start, stop)
     owner = nodes.tree[leaves]
@@ -323,8 +324,8 @@ def pool(trees: Sequence[LeafBoxes]) -> LeafBoxes:
     return LeafBoxes(
         cuts=tuple(cuts),
         mass=tuple(masses),
-        start=np.column_stack(starts),
-        stop=np.column_stack(stops),
+        start=np.array(starts).T,
+        stop=np.array(stops).T,
         value=np.concatenate([tree.value for tree in trees]) / len(trees),
         mean=float(np.mean([tree.mean for tree in trees])),
         n_trees=len(trees),
