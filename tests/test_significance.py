@@ -256,10 +256,10 @@ def test_resamples_select_as_the_table_does():
     arm = Arm.of(10 * values, values, top=0.4)
     assert arm.selected.tolist() == [10, 20]
     # Drawn: twice the 5, once the 3, twice the 4. The best two are the 3 and one of the 4s.
-    counts = np.array([[2, 0, 1, 0, 2]])
-    assert arm.means(counts)[0] == pytest.approx((30 + 40) / 2)
+    drawn = np.array([[0, 4, 2, 0, 4]])
+    assert arm.means(drawn)[0] == pytest.approx((30 + 40) / 2)
     missing = Arm.of(np.where(values == 3, np.nan, values), values, top=0.4)
-    assert missing.means(counts)[0] == 4.0
+    assert missing.means(drawn)[0] == 4.0
 
 
 # ---- equivalence, power, ranks --------------------------------------------------------------

@@ -61,13 +61,17 @@ class Arm:
         before = np.cumsum(drawn, axis=1) - drawn
         return np.clip(self.n - before, 0, drawn)
 
-    def means(self, counts: np.ndarray) -> np.ndarray:
-        """Return the mean of the selected trials of each resample."""
-        weights, values = self.weights(counts), self.values[self.order]
+    def means(self, drawn: np.ndarray) -> np.ndarray:
+        """Return the mean of the selected trials of each resample, given the trials drawn, (resamples, draws)."""
+        place = np.empty(len(self.order), dtype=np.int32)
+        place[self.order] = np.arange(len(self.order))
+        # The best n of each resample come first; they need not be sorted among themselves.
+        selected = place[drawn]
+        selected.partition(self.n - 1, axis=1)
+        values = self.values[self.order][selected[:, : self.n]]
         there = np.isfinite(values)
-        weights = weights[:, there]
-        total = weights.sum(axis=1)
-        return np.where(total > 0, weights @ values[there] / np.maximum(total, 1), np.nan)
+        total = there.sum(axis=1)
+        return np.where(total > 0, np.where(there, values, 0.0).sum(axis=1) / np.maximum(total, 1), np.nan)
 
 
 def redraw(arms: Mapping[str, Arm], seed: Sequence[int], *, paired: bool = False) -> dict[str, np.ndarray]:
@@ -86,10 +90,7 @@ def redraw(arms: Mapping[str, Arm], seed: Sequence[int], *, paired: bool = False
     for name, arm in arms.items():
         rng = np.random.default_rng([*seed, 0 if paired else zlib.crc32(name.encode())])
         n = len(arm.values)
-        # How often each trial is drawn, (resamples, trials): all resamples counted at once.
-        drawn = rng.integers(n, size=(RESAMPLES, n)) + n * np.arange(RESAMPLES)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n)
-        means[name] = arm.means(counts)
+        means[name] = arm.means(rng.integers(n, size=(RESAMPLES, n)))
     return means
 
 
