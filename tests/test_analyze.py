@@ -115,6 +115,16 @@ def test_what_cannot_be_analysed_says_why(files, arguments, said):
 # ---- words ----------------------------------------------------------------------------------
 
 
+def test_a_table_of_noise_gets_a_reason_and_no_empty_cells(tmp_path):
+    rng = np.random.default_rng(0)
+    columns = {"params_a": rng.random(60), "params_b": rng.random(60), "loss": rng.normal(size=60)}
+    pd.DataFrame(columns).to_csv(tmp_path / "noise.csv", index=False)
+    shown = odyssey("noise.csv", "--target", "loss", "--html", "noise.html", folder=tmp_path)
+    assert "without intervals" in shown and "No shares: the interval of the total variance reaches zero" in shown
+    assert "p (Holm)" not in shown
+    assert "No shares: the interval" in (tmp_path / "noise.html").read_text(encoding="utf-8")
+
+
 def test_advice_says_what_is_not_known():
     rng = np.random.default_rng(0)
     noise = pd.DataFrame({"params_a": rng.random(120), "params_b": rng.random(120), "loss": rng.standard_normal(120)})

@@ -93,6 +93,8 @@ def report_page(analysis: Any) -> str:
                 "An interval that starts at 0 means that the effect may be absent. A pair counts beyond what its two "
                 "do alone.</p>"
             )
+        else:
+            parts.append(f"<p>No shares: {html.escape(rows['note'].iloc[0])}.</p>")
         parts.append(f"<h2>Where are the good values{on}?</h2>")
         parts.append(_drawn(marginals(model, words=model.target, only=list(model.space_)), number + 1))
         parts.append('<p class="quiet">Mean over all values of the other settings; lower is better.</p>')

@@ -85,8 +85,12 @@ def _load(source: str) -> Any:
 
 def _print(found: Any) -> None:
     for each, rows in found.importances.groupby("task", sort=False):
-        typer.echo(f"Shares of the variance{f', {each}' if each else ''}: 90 % intervals, {len(rows) - 1} effects\n")
-        typer.echo(table(_shares(rows)))
+        said = "90 % intervals" if rows["low"].notna().any() else "without intervals"
+        typer.echo(f"Shares of the variance{f', {each}' if each else ''}: {said}, {len(rows) - 1} effects\n")
+        if rows["share"].notna().any():
+            typer.echo(table(_shares(rows)))
+        else:
+            typer.echo(textwrap.fill(f"No shares: {rows['note'].iloc[0]}.", WIDTH))
         typer.echo()
     if found.comparison is not None:
         typer.echo(f"{found.comparison.family}\n")
