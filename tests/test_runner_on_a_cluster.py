@@ -24,6 +24,7 @@ import fake_work
 from running import STUDY, Place, Running, environment
 
 from odyssey_kit.search import runner
+from odyssey_kit.search.cluster import _threads
 
 PLAN = STUDY.plan()
 EXPECTED = {spec.key: fake_work.quick(spec).to_dict() for spec in PLAN}
@@ -252,3 +253,12 @@ def test_more_workers_that_come_later_are_used(place, cluster):
     assert code == 0, err
     assert len(stored) == len(study.plan())
     assert len({line.split()[1] for line in place.log.read_text().splitlines()}) == 3
+
+
+def test_a_scheduler_that_goes_between_two_questions_is_named_too():
+    class Client:
+        def nthreads(self):
+            raise OSError("ConnectionPool.ncores: Connection closed")
+
+    with pytest.raises(ok.StudyError, match=r"the Dask scheduler at tcp://10\.0\.0\.1:8786 is gone; start it "):
+        _threads(Client(), "tcp://10.0.0.1:8786")

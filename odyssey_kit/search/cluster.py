@@ -35,14 +35,22 @@ def ends_itself(work: Callable[[Any], Any], seconds: float, spec: Any) -> Any:
         timer.cancel()
 
 
-def _threads(client: Any) -> int:
-    return sum(client.nthreads().values())
+def _is_gone(address: str) -> str:
+    return (
+        f"the Dask scheduler at {address} is gone; start it and its workers again. "
+        "Every finished trial is stored; called again, the run goes on"
+    )
+
+
+def _threads(client: Any, address: str) -> int:
+    try:
+        return sum(client.nthreads().values())
+    except OSError as error:  # the question can come before the client itself has noticed
+        raise StudyError(_is_gone(address)) from error
 
 
 def _gone(client: Client, address: str) -> str:
-    if client.status == "running":
-        return ""
-    return f"the Dask scheduler at {address} is gone; start it and its workers again"
+    return "" if client.status == "running" else _is_gone(address)
 
 
 def _close(client: Client) -> None:
@@ -89,7 +97,7 @@ def connect(address: str) -> Workers:
     return Workers(
         # Not pure: a trial that is tried again is another call with the same arguments.
         make=partial(client.get_executor, pure=False),
-        count=partial(_threads, client),
+        count=partial(_threads, client, address),
         limited=lambda work, seconds: partial(ends_itself, work, seconds),
         gone=partial(_gone, client, address),
         close=partial(_close, client),

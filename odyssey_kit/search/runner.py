@@ -119,7 +119,7 @@ def _run_pending(slots: Slots, pending: list[TrialSpec], how: _How) -> bool:
     waiting = [(spec, 1) for spec in reversed(pending)]
     while waiting or slots.busy:
         if reason := slots.workers.gone():
-            raise StudyError(f"{reason}. Every finished trial is stored; called again, the run goes on")
+            raise StudyError(reason)
         slots.grow()
         over = time.monotonic() > how.deadline
         while waiting and slots.free and not over:
