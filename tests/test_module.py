@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -173,3 +174,8 @@ PACKED = torch.nn.utils.rnn.pack_sequence([torch.zeros(2, 3), torch.zeros(4, 3)]
 def test_errors_say_what_was_got_and_expected(call, words):
     with pytest.raises(ok.UsageError, match=words):
         call()
+
+
+def test_sizes_may_come_from_a_table():
+    row = np.array([88, 32])  # whole numbers of numpy, as a row of trials has them
+    assert ok.LSTM(row[0], row[1])(torch.zeros(2, 1, 88))[0].shape == (2, 1, 32)

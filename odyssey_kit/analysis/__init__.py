@@ -18,7 +18,7 @@ _PUBLIC = {
     "describe_columns": "schema",
     "write_table": "schema",
     "Trials": "trials",
-    "load_trials": "trials",
+    "load_trials": "loading",
     "select_top": "trials",
     "Comparison": "significance",
     "compare": "significance",
@@ -115,6 +115,7 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis.foreign import trials_from_table as trials_from_table
     from odyssey_kit.analysis.functional_anova import FunctionalANOVA as FunctionalANOVA
     from odyssey_kit.analysis.importance import fanova as fanova
+    from odyssey_kit.analysis.loading import load_trials as load_trials
     from odyssey_kit.analysis.optuna_studies import from_optuna as from_optuna
     from odyssey_kit.analysis.pairs import compare_pairs as compare_pairs
     from odyssey_kit.analysis.published import list_published as list_published
@@ -136,5 +137,4 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis.significance import compare as compare
     from odyssey_kit.analysis.surfaces import known_surface as known_surface
     from odyssey_kit.analysis.trials import Trials as Trials
-    from odyssey_kit.analysis.trials import load_trials as load_trials
     from odyssey_kit.analysis.trials import select_top as select_top

@@ -1,6 +1,6 @@
 """The published schema of a study: one table of trials, one of curves, as data.
 
-Whoever writes a study (`search.export`) and whoever reads one (`analysis.trials`) use the same
+Whoever writes a study (`search.export`) and whoever reads one (`analysis.loading`) use the same
 columns from here. May import `errors` only; needs neither torch nor a data set.
 """
 

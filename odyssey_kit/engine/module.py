@@ -7,6 +7,7 @@ readable equations do, step by step. May import torch and the engine's other mod
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,7 @@ class LSTM(torch.nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if any(not isinstance(size, int) or size < 1 for size in (input_size, hidden_size)):
+        if any(not isinstance(size, Integral) or size < 1 for size in (input_size, hidden_size)):
             raise UsageError(
                 f"LSTM: got input_size={input_size!r}, hidden_size={hidden_size!r}; expected whole numbers from 1"
             )

@@ -1,6 +1,6 @@
 """Which study a name means, what it lacks, and settings changed on the way.
 
-May import `studies`, `store`, `publish`, `plain_text`, `analysis.trials`, `data` and `errors`.
+May import `studies`, `store`, `publish`, `plain_text`, `analysis.loading`, `analysis.trials`, `data` and `errors`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from odyssey_kit.analysis.trials import Trials, load_trials, select_top
+from odyssey_kit.analysis.loading import load_trials
+from odyssey_kit.analysis.trials import Trials, select_top
 from odyssey_kit.data.manifest import dataset_names
 from odyssey_kit.errors import StudyError, UsageError
 from odyssey_kit.search.plain_text import assign

@@ -17,8 +17,8 @@ from typing import Any
 
 import pandas as pd
 
+from odyssey_kit.analysis.loading import load_trials
 from odyssey_kit.analysis.schema import STATES, typed, write_table
-from odyssey_kit.analysis.trials import load_trials
 from odyssey_kit.errors import StudyError
 from odyssey_kit.search.card import card
 from odyssey_kit.search.store import Store, check_same_study

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from odyssey_kit.analysis.loading import load_trials
 from odyssey_kit.analysis.schema import STATES
-from odyssey_kit.analysis.trials import load_trials
 from odyssey_kit.search.publish import published_folder
 from odyssey_kit.search.store import definition, open_for_reading, store_path
 from odyssey_kit.search.study import StudySpec

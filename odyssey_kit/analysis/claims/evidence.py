@@ -1,7 +1,7 @@
 """What there is to decide claims with: the published studies, cleaned, and put together for a claim and a task.
 
 Only studies that the ledger names are looked for, so first-light decides nothing. May import
-`analysis.trials` and `analysis.selection`.
+`analysis.loading`, `analysis.trials` and `analysis.selection`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import pandas as pd
 
 from odyssey_kit.analysis.claims.findings import MissingColumn, Part
 from odyssey_kit.analysis.claims.ledger import Claim, Task, conventions
+from odyssey_kit.analysis.loading import load_trials, published_studies
 from odyssey_kit.analysis.selection import Arm
-from odyssey_kit.analysis.trials import Trials, _roots, load_trials, n_selected
+from odyssey_kit.analysis.trials import Trials, n_selected
 from odyssey_kit.errors import UsageError
 from odyssey_kit.space import SearchSpace
 
@@ -47,7 +48,7 @@ class Evidence:
     @classmethod
     def published(cls) -> Evidence:
         """Return every published study that the ledger names; damaged ones raise."""
-        there = {path.parent.name for root in _roots() for path in root.glob("*/trials.parquet")}
+        there = published_studies()
         return cls(studies={name: load_trials(name) for name in conventions().studies if name in there})
 
     def arms(self, claim: Claim) -> list[Arms]:

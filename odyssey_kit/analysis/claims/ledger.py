@@ -112,7 +112,7 @@ class Task:
 class StudyPrice:
     """What a study would cost: trials, and seconds of one core a trial from and to, with their basis.
 
-    One that `waits_for` something has no plan yet and cannot be run by its name.
+    One that `waits_for` something has no plan yet; what has one can be planned by its name, see `odyssey studies`.
     """
 
     name: str

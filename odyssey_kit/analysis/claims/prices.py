@@ -33,7 +33,7 @@ class Price:
     alternatives : tuple of str
         Other studies of the claim that are not published.
     waits_for : str
-        What it waits for before it can be run by its name; empty if it can.
+        What it waits for before it has a plan; empty if it has one, even if this version cannot train it.
     """
 
     study: str
