@@ -65,6 +65,11 @@ _PUBLIC = {
     "from_optuna": "analysis",
     "load_trials": "analysis",
     "select_top": "analysis",
+    "best_by_validation": "analysis",
+    "beside_figure3": "analysis",
+    "pair_effects": "analysis",
+    "paper_shares": "analysis",
+    "MarginalExplorer": "explorers",
     "DataError": "errors",
     "MissingDataError": "errors",
     "OdysseyError": "errors",
@@ -111,6 +116,8 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis import FunctionalANOVA as FunctionalANOVA
     from odyssey_kit.analysis import Trials as Trials
     from odyssey_kit.analysis import analyze as analyze
+    from odyssey_kit.analysis import beside_figure3 as beside_figure3
+    from odyssey_kit.analysis import best_by_validation as best_by_validation
     from odyssey_kit.analysis import check_claims as check_claims
     from odyssey_kit.analysis import compare as compare
     from odyssey_kit.analysis import compare_pairs as compare_pairs
@@ -126,6 +133,8 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis import load_published as load_published
     from odyssey_kit.analysis import load_trials as load_trials
     from odyssey_kit.analysis import measured_coverage as measured_coverage
+    from odyssey_kit.analysis import pair_effects as pair_effects
+    from odyssey_kit.analysis import paper_shares as paper_shares
     from odyssey_kit.analysis import published_errata as published_errata
     from odyssey_kit.analysis import read_space as read_space
     from odyssey_kit.analysis import read_table as read_table
@@ -145,6 +154,7 @@ if TYPE_CHECKING:
     from odyssey_kit.errors import OdysseyError as OdysseyError
     from odyssey_kit.errors import StudyError as StudyError
     from odyssey_kit.errors import UsageError as UsageError
+    from odyssey_kit.explorers import MarginalExplorer as MarginalExplorer
     from odyssey_kit.search import StudySpec as StudySpec
     from odyssey_kit.search import named_study as named_study
     from odyssey_kit.search import run_study as run_study

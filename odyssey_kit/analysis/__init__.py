@@ -19,6 +19,7 @@ _PUBLIC = {
     "write_table": "schema",
     "Trials": "trials",
     "load_trials": "loading",
+    "published_studies": "loading",
     "select_top": "trials",
     "Comparison": "significance",
     "compare": "significance",
@@ -44,6 +45,10 @@ _PUBLIC = {
     "check_claims": "claims",
     "list_published": "published",
     "load_published": "published",
+    "beside_figure3": "beside_paper",
+    "best_by_validation": "beside_paper",
+    "paper_shares": "beside_paper",
+    "pair_effects": "pair_effects",
     "published_errata": "published",
     "retest_published": "published",
     "from_optuna": "optuna_studies",
@@ -60,6 +65,8 @@ __all__ = [
     "Verdicts",
     "analyze",
     "arrow_schema",
+    "beside_figure3",
+    "best_by_validation",
     "check_claims",
     "check_trials",
     "compare",
@@ -78,7 +85,10 @@ __all__ = [
     "load_published",
     "load_trials",
     "measured_coverage",
+    "pair_effects",
+    "paper_shares",
     "published_errata",
+    "published_studies",
     "read_space",
     "read_table",
     "replay_rules",
@@ -105,6 +115,9 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis.advice import Analysis as Analysis
     from odyssey_kit.analysis.advice import analyze as analyze
     from odyssey_kit.analysis.basins import find_basins as find_basins
+    from odyssey_kit.analysis.beside_paper import beside_figure3 as beside_figure3
+    from odyssey_kit.analysis.beside_paper import best_by_validation as best_by_validation
+    from odyssey_kit.analysis.beside_paper import paper_shares as paper_shares
     from odyssey_kit.analysis.best_of import expected_best as expected_best
     from odyssey_kit.analysis.claims import Evidence as Evidence
     from odyssey_kit.analysis.claims import Verdicts as Verdicts
@@ -116,7 +129,9 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis.functional_anova import FunctionalANOVA as FunctionalANOVA
     from odyssey_kit.analysis.importance import fanova as fanova
     from odyssey_kit.analysis.loading import load_trials as load_trials
+    from odyssey_kit.analysis.loading import published_studies as published_studies
     from odyssey_kit.analysis.optuna_studies import from_optuna as from_optuna
+    from odyssey_kit.analysis.pair_effects import pair_effects as pair_effects
     from odyssey_kit.analysis.pairs import compare_pairs as compare_pairs
     from odyssey_kit.analysis.published import list_published as list_published
     from odyssey_kit.analysis.published import load_published as load_published

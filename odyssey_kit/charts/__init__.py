@@ -6,7 +6,9 @@ import `errors`, `variants`, `space` and `analysis`; needs neither torch nor any
 
 from __future__ import annotations
 
-from odyssey_kit.charts import palette, sentences
+from odyssey_kit.charts import chorales, palette, sentences
+from odyssey_kit.charts.arms import Arm, arm
+from odyssey_kit.charts.beside_paper import boxes_beside_paper, figure3_table, shares_beside_paper
 from odyssey_kit.charts.cells import CellEquations, cell_equations, variant_sizes
 from odyssey_kit.charts.comparison import comparison_chart
 from odyssey_kit.charts.corpora import image_slices, pen_strokes, piano_roll, spectrogram
@@ -23,18 +25,24 @@ from odyssey_kit.charts.ledger import (
     claims_waiting,
     papers_slips,
 )
+from odyssey_kit.charts.pair_maps import pair_maps
 from odyssey_kit.charts.published import published_boxes
 from odyssey_kit.charts.report import report_page
+from odyssey_kit.charts.search_explorer import search_explorer
 from odyssey_kit.charts.sentences import answer, caption, colophon
 from odyssey_kit.charts.trials import learning_rate_basin, variant_boxes
 from odyssey_kit.charts.truth import coverage_chart, fanova_answer, shares_against_truth, stacked
 
 __all__ = [
+    "Arm",
     "CellEquations",
     "answer",
+    "arm",
     "book_answer",
+    "boxes_beside_paper",
     "caption",
     "cell_equations",
+    "chorales",
     "claims_answer",
     "claims_ledger",
     "claims_overview",
@@ -45,10 +53,12 @@ __all__ = [
     "coverage_chart",
     "enable",
     "fanova_answer",
+    "figure3_table",
     "image_slices",
     "importance_bars",
     "learning_rate_basin",
     "marginals",
+    "pair_maps",
     "palette",
     "papers_slips",
     "pen_strokes",
@@ -57,8 +67,10 @@ __all__ = [
     "published_boxes",
     "report_page",
     "resolved",
+    "search_explorer",
     "sentences",
     "shares_against_truth",
+    "shares_beside_paper",
     "spectrogram",
     "stacked",
     "training_curves",

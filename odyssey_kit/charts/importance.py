@@ -37,7 +37,7 @@ def importance_bars(importances: Any) -> alt.LayerChart:
     known = ["parameters", "share", "low", "high", "sd_over_trees", "oob_r2", "n_trials"]
     table = table.loc[:, [name for name in known if name in table.columns]]
     table = table.assign(
-        effect=[_effect_words(str(name)) for name in table["parameters"]],
+        effect=[effect_words(str(name)) for name in table["parameters"]],
         words=[percent_words(share) for share in table["share"]],
         kind=["rest" if name == "rest" else "effect" for name in table["parameters"]],
     )
@@ -81,6 +81,7 @@ def marginals(
     words: str = "test loss, nats a frame",
     n_points: int = 60,
     only: Sequence[str] | None = None,
+    published: pd.DataFrame | None = None,
 ) -> alt.ConcatChart:
     """Draw the mean loss as a function of each hyperparameter, averaged over all values of the others.
 
@@ -95,6 +96,8 @@ def marginals(
         Points of each curve, if a model is given.
     only : sequence of str, optional
         Hyperparameters to draw, if a model is given; by default all.
+    published : pandas.DataFrame, optional
+        A paper's own curves, dashed: columns ``parameter``, ``value``, ``marginal``.
 
     Returns
     -------
@@ -111,30 +114,33 @@ def marginals(
     table = table.assign(band="90 % band")
     if "low" not in table or not table["low"].notna().all():
         table = table.assign(low=table["spread_low"], high=table["spread_high"], band="spread over trees")
-    value = frames.value_axis(pd.concat([table["low"], table["high"]]), words)
     names = list(table["parameter"].unique())
+    beside = pd.DataFrame(columns=["parameter", "value", "marginal"]) if published is None else published
+    beside = beside[beside["parameter"].isin(names)]
+    value = frames.value_axis(pd.concat([table["low"], table["high"], beside["marginal"].astype(float)]), words)
     panels = [
-        _marginal(table[table["parameter"].eq(name)], name, value, first=k % 2 == 0) for k, name in enumerate(names)
+        _marginal(table[table["parameter"].eq(name)], name, value, beside[beside["parameter"].eq(name)])
+        for name in names
     ]
     reach = table.groupby("parameter", sort=False)["mean"].agg(["min", "max"])
-    sentences = [f"{_effect_words(str(name))} {low:.3g} to {high:.3g}" for name, low, high in reach.itertuples()]
+    sentences = [f"{effect_words(str(name))} {low:.3g} to {high:.3g}" for name, low, high in reach.itertuples()]
     return alt.concat(*panels, columns=2, spacing={"row": 24, "column": 28}).properties(
         description=f"Range of the mean {words}, along each hyperparameter: {'; '.join(sentences)}.",
         usermeta=narrow(280),
     )
 
 
-def _marginal(table: pd.DataFrame, name: str, value: frames.ValueAxis, *, first: bool) -> alt.LayerChart:
+def _marginal(table: pd.DataFrame, name: str, value: frames.ValueAxis, beside: pd.DataFrame) -> alt.LayerChart:
     # A column below which choices stood forgets that its values are numbers.
     table = table.assign(value=table["value"].infer_objects())
     numbers = pd.api.types.is_numeric_dtype(table["value"])
     shown = table.loc[:, ["parameter", "value", "mean", "low", "high", "band"]].assign(at=table["value"])
     if name == "momentum":
         shown["at"] = 1.0 - shown["value"]
-    x = _parameter_axis(name, shown) if numbers else alt.X("at:N", title=_effect_words(name))
+    x = _parameter_axis(name, shown) if numbers else alt.X("at:N", title=effect_words(name))
     y = alt.Y("mean:Q", scale=value.scale(), axis=value.axis())
     tips = [
-        alt.Tooltip("value", title=_effect_words(name), format=".3~g" if numbers else alt.Undefined),
+        alt.Tooltip("value", title=effect_words(name), format=".3~g" if numbers else alt.Undefined),
         alt.Tooltip("mean:Q", title="mean", format=".4g"),
         alt.Tooltip("low:Q", title=f"{table['band'].iloc[0]} from", format=".4g"),
         alt.Tooltip("high:Q", title="to", format=".4g"),
@@ -148,7 +154,22 @@ def _marginal(table: pd.DataFrame, name: str, value: frames.ValueAxis, *, first:
         return frames.layered(rules, points).properties(width=290, height=HEIGHTS[0])
     band = base.mark_area(color=tint(INK).light).encode(y=alt.Y("low:Q", scale=value.scale()), y2="high:Q")
     line = base.mark_line(color=INK.light).encode(y=y)
-    return frames.layered(band, line).properties(width=290, height=HEIGHTS[0])
+    paper = [] if beside.empty else _paper_curve(beside, name, x, value)
+    return frames.layered(band, *paper, line).properties(width=290, height=HEIGHTS[0])
+
+
+def _paper_curve(beside: pd.DataFrame, name: str, x: alt.X, value: frames.ValueAxis) -> list[alt.Chart]:
+    """Return a paper's own curve: dashed, with hollow marks where it was read off."""
+    shown = beside[["value", "marginal"]].assign(at=1.0 - beside["value"] if name == "momentum" else beside["value"])
+    tips = [
+        alt.Tooltip("value:Q", title=effect_words(name), format=".3~g"),
+        alt.Tooltip("marginal:Q", title="in the paper", format=".4g"),
+    ]
+    base = alt.Chart(shown).encode(x=x, y=alt.Y("marginal:Q", scale=value.scale(), axis=value.axis()), tooltip=tips)
+    return [
+        base.mark_line(color=PUBLISHED.light, strokeDash=[4, 3], strokeWidth=1.5),
+        base.mark_point(color=PUBLISHED.light, filled=False, size=28, opacity=1, strokeWidth=1.25),
+    ]
 
 
 def _parameter_axis(name: str, shown: pd.DataFrame) -> alt.X:
@@ -169,19 +190,20 @@ def _parameter_axis(name: str, shown: pd.DataFrame) -> alt.X:
         return alt.X(
             "at:Q",
             scale=alt.Scale(type="log", nice=False, domain=ends),
-            axis=decades(title=f"{_effect_words(name)}, log scale"),
+            axis=decades(title=f"{effect_words(name)}, log scale"),
         )
     if low > 0 and high / low >= 8:
         ticks = [
             digit * 10.0**power for power in range(-6, 7) for digit in (1, 2, 5) if low <= digit * 10.0**power <= high
         ]
-        axis = alt.Axis(values=ticks, format="~r", title=f"{_effect_words(name)}, log scale")
+        axis = alt.Axis(values=ticks, format="~r", title=f"{effect_words(name)}, log scale")
         return alt.X("at:Q", scale=alt.Scale(type="log", nice=False), axis=axis)
-    axis = alt.Axis(tickCount=5, title=_effect_words(name))
+    axis = alt.Axis(tickCount=5, title=effect_words(name))
     return alt.X("at:Q", scale=alt.Scale(nice=False, zero=False), axis=axis)
 
 
-def _effect_words(name: str) -> str:
+def effect_words(name: str) -> str:
+    """Return a hyperparameter, a pair or the rest in words."""
     if name == "rest":
         return "all interactions"
     short = {**frames.HYPERPARAMETERS, "input_noise_std": "input noise"}

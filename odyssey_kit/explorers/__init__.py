@@ -5,6 +5,7 @@ May import `errors`, `variants`, `space`, `analysis` and `charts`; needs neither
 
 from __future__ import annotations
 
+from odyssey_kit.explorers.marginal_explorer import MarginalExplorer
 from odyssey_kit.explorers.toy_forest import ToyForest, toy_forest
 
-__all__ = ["ToyForest", "toy_forest"]
+__all__ = ["MarginalExplorer", "ToyForest", "toy_forest"]

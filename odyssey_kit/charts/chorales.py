@@ -1,0 +1,250 @@
+"""What the Odyssey's column on the chorales says, in computed words, beside what the paper says of it.
+
+Each function takes trials and returns a sentence; of trials that are too few it raises `UsageError`, which
+`charts.arms` turns into words. May import `analysis` and the other modules of `charts`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from odyssey_kit import analysis
+from odyssey_kit.charts import _frames as frames
+from odyssey_kit.charts._frames import count_words, rate_words
+from odyssey_kit.charts.palette import variant_order
+from odyssey_kit.charts.sentences import Sentence, percent_words
+
+__all__ = [
+    "best_answer",
+    "column_answer",
+    "figure3_answer",
+    "momentum_answer",
+    "optimum_answer",
+    "pilot_answer",
+    "shares_answer",
+    "verdicts_answer",
+]
+
+
+def column_answer(arm: Any, *, cap: float) -> Sentence:
+    """Answer the chapter's question: by how much best tenths and shares differ from the paper's, and the verdicts.
+
+    Parameters
+    ----------
+    arm : Arm
+        The whole column; of fewer trials it says how many there are.
+    cap : float
+        Larger losses become this one.
+    """
+    trials = arm.trials
+    if trials is None:
+        return Sentence(
+            f"Nobody knows yet: the {arm.planned:,} trainings are not published. This page is complete but for them: "
+            "every figure below waits for its study and fills in by itself."
+        )
+
+    def said(_: Any) -> str:
+        vanilla = analysis.beside_figure3(trials).set_index("variant").loc["V"]
+        best = analysis.best_by_validation(trials).iloc[0]
+        return (
+            f"{'So far, from' if arm.partial else 'From'} {len(trials):,} trainings: vanilla’s best tenth has a mean "
+            f"test loss of {vanilla['mean']:.2f} nats a frame ({vanilla['paper_mean']:.2f} in the paper), the trial "
+            f"that validation picks has {best['test_metric']:.2f} ({best['paper_test_metric']:.2f}), and "
+            f"{_first_share(arm.fanova('V', cap=cap))}."
+        )
+
+    words = arm.say(said)
+    if not words.startswith("Not yet"):
+        return words
+    n = len(trials)
+    return Sentence(
+        f"Too early to say: {n:,} of {arm.planned:,} trainings are in, {n // len(trials.variants)} of each variant, "
+        "too few for a best tenth. The figures below show what there is."
+    )
+
+
+def _first_share(model: Any) -> str:
+    """Say which hyperparameter explains most of vanilla's variance, and what the paper's pie gives it."""
+    first = model.importances().iloc[0]
+    ends = (
+        ""
+        if pd.isna(first["low"])
+        else f"90 % interval {100 * max(first['low'], 0):.0f} to {100 * first['high']:.0f} %"
+    )
+    pie = (
+        analysis.load_published("odyssey-figure5")
+        .frame.query("task == 'jsb-chorales'")
+        .set_index("parameters")["share"]
+    )
+    printed = f"{pie[first['parameters']]:.0f} % in the paper" if first["parameters"] in pie else ""
+    brackets = "; ".join(part for part in (ends, printed) if part)
+    share = f"{100 * max(first['share'], 0.0):.0f} %"
+    return f"the {_named([first['parameters']])[0]} explains {share} of vanilla’s variance ({brackets})"
+
+
+def best_answer(trials: Any) -> Sentence:
+    """Say what the trial with the best validation reaches on test, beside the paper's, and by variant."""
+    best = analysis.best_by_validation(trials).iloc[0]
+    frame = trials.frame
+    finished = frame.dropna(subset=["valid_metric"]).sort_values(["valid_metric", "index"], kind="stable")
+    each = finished.groupby("variant")["test_metric"].first()
+    listed = ", ".join(f"{name} {each[name]:.2f}" for name in variant_order(each.index))
+    paper = (
+        ""
+        if pd.isna(best["paper_test_metric"])
+        else f" The paper reports {best['paper_test_metric']:.2f}, a trial of {best['paper_variant']}; the difference "
+        f"is {best['test_metric'] - best['paper_test_metric']:+.2f} nats a frame, "
+        f"{100 * (best['test_metric'] / best['paper_test_metric'] - 1):+.1f} %."
+    )
+    return Sentence(
+        f"Of all {len(frame):,} trials the one with the lowest validation loss ({best['valid_metric']:.2f}) is one of "
+        f"{best['variant']}, with {best['test_metric']:.2f} nats a frame on test.{paper} The same choice within each "
+        f"variant gives {listed}."
+    )
+
+
+def figure3_answer(trials: Any) -> Sentence:
+    """Say how far the means of the best tenths lie from the paper's, and which of them by more than two per cent."""
+    table = analysis.beside_figure3(trials).set_index("variant")
+    off = table["off_scale"].fillna("").str.contains("mean")
+    gaps = (100 * (table["mean"] / table["paper_mean"] - 1))[~off].dropna()
+    far = gaps[gaps.abs() > 2]
+    listed = ", ".join(f"{name} {gaps[name]:+.1f} %" for name in variant_order(far.index))
+    cut = ", ".join(
+        f"{name} (here {table.loc[name, 'mean']:.2f}, there above {table.loc[name, 'paper_mean']:.2f})"
+        for name in variant_order(table.index[off])
+    )
+    widest = str(gaps.abs().idxmax())
+    return Sentence(
+        f"The mean test losses of the best tenths ({int(table['n'].min())} trials a variant here, 20 in the paper) "
+        f"differ from the paper’s by {gaps[widest]:+.1f} % at most ({widest}); vanilla’s by {gaps['V']:+.1f} %. "
+        f"{f'More than two per cent away: {listed}.' if len(far) else 'None is more than two per cent away.'}"
+        f"{f' Off the paper’s scale, and not in this count: {cut}.' if cut else ''}"
+    )
+
+
+def verdicts_answer(trials: Any, comparison: Any) -> Sentence:
+    """Say which of the paper's painted boxes the comparison with vanilla bears out."""
+    painted = analysis.beside_figure3(trials).set_index("variant")["painted_significant"]
+    verdicts = comparison.to_frame().set_index("variant")["verdict"]
+    groups: dict[str, list[str]] = {}
+    for name in variant_order(verdicts.index):
+        groups.setdefault(f"{'painted' if painted[name] else 'not painted'} and {verdicts[name]}", []).append(name)
+    listed = "; ".join(
+        f"{', '.join(names)} {'are' if len(names) > 1 else 'is'} {what}" for what, names in groups.items()
+    )
+    return Sentence(
+        f"Of the boxes that the paper paints as different from vanilla, and those that it does not: {listed}."
+    )
+
+
+def shares_answer(arm: Any, paper: Any) -> Sentence:
+    """Say whether the printed shares lie within the corrected intervals, and in which order they stand."""
+    model = arm
+    table = model.importances().merge(paper[["parameters", "paper_share"]], on="parameters", how="left")
+    known = table.dropna(subset=["paper_share"])
+    known = known[known["parameters"].ne("rest")]
+    ours = ", ".join(_named(known.sort_values("share", ascending=False)["parameters"]))
+    theirs = ", ".join(_named(known.sort_values("paper_share", ascending=False)["parameters"]))
+    order = (
+        f"Both orders are the same: {ours}."
+        if ours == theirs
+        else f"The order here is {ours}; in the paper’s pie {theirs}."
+    )
+    if known["low"].isna().any():
+        why = table["note"].iloc[0]
+        return Sentence(f"{order} There are no intervals yet ({why}), so this order is no finding.")
+    inside = known[known["paper_share"].between(known["low"], known["high"])]
+    outside = known[~known["parameters"].isin(inside["parameters"])]
+    told = "; ".join(
+        f"{_named([name])[0]} ({percent_words(printed)} printed, {100 * max(low, 0):.1f} to {100 * high:.1f} % here)"
+        for name, printed, low, high in outside[["parameters", "paper_share", "low", "high"]].itertuples(index=False)
+    )
+    return Sentence(
+        f"Of {len(known)} printed shares {len(inside)} lie within the 90 % intervals of the corrected ones"
+        f"{f'; not so: {told}' if told else ''}. {order}"
+    )
+
+
+def _named(names: Any) -> list[str]:
+    words = {**frames.HYPERPARAMETERS, "input_noise_std": "input noise"}
+    return [words.get(name, name) for name in names]
+
+
+def optimum_answer(trials: Any, *, box: float = 1e-2) -> Sentence:
+    """Say at which learning rate the smoothed loss is lowest, variant by variant, and whether the paper searched there.
+
+    Parameters
+    ----------
+    trials : Trials
+        Of a space that reaches beyond the box.
+    box : float
+        The highest learning rate that the paper drew.
+    """
+    cap = frames.CAPS.get(frames.metric_of(trials.frame), math.inf)
+    basins = analysis.find_basins(trials, cap=cap).set_index("variant")
+    order = variant_order(basins.index)
+    listed = ", ".join(
+        f"{name} {rate_words(row['optimum'])} ({rate_words(row['optimum_low'])} to {rate_words(row['optimum_high'])})"
+        for name, row in ((name, basins.loc[name]) for name in order)
+    )
+    beyond = [name for name in order if basins.loc[name, "optimum_low"] > box]
+    within = [name for name in order if basins.loc[name, "optimum_high"] <= box]
+    open_ = [name for name in order if name not in (*beyond, *within)]
+    parts = [
+        (beyond, f"beyond the paper’s box, which ends at {rate_words(box)}"),
+        (within, "within the paper’s box"),
+        (open_, f"on either side of {rate_words(box)}, as far as these trials can tell"),
+    ]
+    told = "; ".join(f"{where}: {', '.join(names)}" for names, where in parts if names)
+    return Sentence(
+        f"The smoothed test loss is lowest at a learning rate of {listed}; in brackets 90 % intervals. These optima "
+        f"lie {told}. {count_words(int(basins['n_trials'].min()), 'trial')} a variant."
+    )
+
+
+def momentum_answer(raw: Any, rescaled: Any, *, cap: float) -> Sentence:
+    """Say what momentum explains when the rate is taken as it is, beside what it explains when it is rescaled.
+
+    Parameters
+    ----------
+    raw : FunctionalANOVA
+        Of vanilla, with the rate as it is.
+    rescaled : Arm
+        The study with the rate rescaled; where it cannot tell yet, that is said.
+    cap : float
+        Larger losses become this one.
+    """
+
+    def told(model: Any) -> str:
+        table = model.importances(2).set_index("parameters")
+        pair = "learning_rate × momentum" if "learning_rate × momentum" in table.index else "momentum × learning_rate"
+        parts = []
+        for name, words in (("momentum", "momentum alone"), (pair, "learning rate × momentum")):
+            row = table.loc[name]
+            ends = "" if pd.isna(row["low"]) else f" ({100 * max(row['low'], 0):.1f} to {100 * row['high']:.1f} %)"
+            parts.append(f"{words} {100 * row['share']:.1f} %{ends}")
+        return f"{' and '.join(parts)}, n = {model.n_trials_}"
+
+    beside = str(rescaled.say(lambda _: told(rescaled.fanova("V", cap=cap)))).rstrip(".")
+    return Sentence(
+        f"With the learning rate taken as it is, of the variance of vanilla’s test loss: {told(raw)}. "
+        f"With the rate multiplied by 1 − momentum, as the paper does: {beside}. "
+        "In brackets 90 % intervals; a pair is what both explain beyond each alone."
+    )
+
+
+def pilot_answer(trials: Any) -> Sentence:
+    """Say what the best tenths of the unpublished variants reach, and that the pilot was on other data."""
+    table = analysis.beside_figure3(trials).set_index("variant")
+    listed = ", ".join(f"{name} {table.loc[name, 'mean']:.2f}" for name in variant_order(table.index))
+    lost = trials.frame.groupby("variant")["state"].apply(lambda states: int(states.eq("DIVERGED").sum()))
+    diverged = ", ".join(f"{name} {lost[name]}" for name in variant_order(lost.index) if lost[name])
+    return Sentence(
+        f"Means of the best tenths on test, nats a frame: {listed}. "
+        f"{f'Diverged: {diverged}.' if diverged else 'None diverged.'} "
+        "The first author’s pilot was on TIMIT, so its numbers compare with none of these."
+    )

@@ -1,0 +1,259 @@
+"""The explorer of a whole search: every trial by its four settings, coloured by how it ended, with its curve.
+
+May import the other modules of `charts`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from odyssey_kit.charts import _frames as frames
+from odyssey_kit.charts.palette import INK, MUTED, PUBLISHED, VERDICTS
+from odyssey_kit.charts.theme import HEIGHTS, decades, narrow
+from odyssey_kit.errors import UsageError
+
+__all__ = ["search_explorer"]
+
+_SETTINGS = ("params_learning_rate", "params_hidden_size", "params_momentum", "params_input_noise_std")
+_HEIGHT = 230
+# A curve is drawn at so many of its epochs, spread evenly on a log scale, and at its best one.
+_KEPT = 16
+# The colours end at this quantile: a few bad trials would make all the others one colour.
+_END = 0.9
+
+
+def search_explorer(trials: Any, *, metric: str = "test_metric") -> alt.ConcatChart:
+    """Draw every trial in two panels of two settings each, coloured by its outcome, and the curve of one.
+
+    A brush in either panel dims what is outside it in both and recounts the variants below; a trial that is
+    pointed at, or touched, shows its learning curve. The first one shown is the best by validation.
+
+    Parameters
+    ----------
+    trials : Trials
+        With curves; columns ``key``, ``variant``, ``state``, ``valid_metric``, `metric` and the four
+        settings of the Odyssey.
+    metric : str
+        Column that colours, lower is better.
+
+    Returns
+    -------
+    altair.ConcatChart
+
+    Notes
+    -----
+    The chart's parameters are ``search_brush_rate`` (learning rate and hidden size),
+    ``search_brush_momentum`` (momentum and noise), ``search_picked`` (trial) and ``search_variant`` (menu).
+    """
+    if getattr(trials, "curves", None) is None:
+        raise UsageError("the table has no curves, expected a study with curves.parquet; see ok.load_trials")
+    frame = frames.with_lane(frames.drawn(trials, needed=("key", "valid_metric", metric, *_SETTINGS)), metric=metric)
+    frame = frames.with_settings(frame, metric=metric).assign(from_one=1.0 - frame["params_momentum"])
+    frame = frame.merge(_curves(trials.curves), on="key", how="left")
+    drawn = frame[frame["outcome"].eq("drawn")]
+    if drawn.empty:
+        raise UsageError(f"all {len(frame)} trials diverged or failed, so there is no outcome to draw")
+    first = drawn.loc[drawn["valid_metric"].idxmin(), "key"]
+    pairs = (("rate", "params_learning_rate", "params_hidden_size"), ("momentum", "from_one", "params_input_noise_std"))
+    brushes = [alt.selection_interval(name=f"search_brush_{name}", encodings=["x", "y"]) for name, *_ in pairs]
+    picked = alt.selection_point(
+        name="search_picked", fields=["key"], on="pointerover", clear=False, value=[{"key": first}]
+    )
+    names = frames.variant_order(frame["variant"])
+    menu = alt.binding_select(options=[None, *names], labels=["all", *names], name="variant ")
+    variant = alt.selection_point(name="search_variant", fields=["variant"], bind=menu)
+    inside = brushes[0] & brushes[1] & variant
+    ends = (float(drawn[metric].min()), float(drawn[metric].quantile(_END)))
+    colour = _outcome(metric, ends=ends, words=frames.metric_words(frame, metric))
+    panels = [
+        _panel(frame, x=x, y=y, colour=colour, inside=inside, picked=picked, metric=metric).add_params(brush)
+        for brush, (_, x, y) in zip(brushes, pairs, strict=True)
+    ]
+    panels[0] = panels[0].add_params(picked, variant)
+    below = [_counted(frame, metric=metric, inside=inside), _curve(frame, metric=metric, picked=picked)]
+    return alt.concat(
+        alt.concat(*panels, columns=2, spacing=24), alt.concat(*below, columns=2, spacing=24), columns=1
+    ).properties(description=_finding(frame, metric=metric), usermeta=narrow(256))
+
+
+def _curves(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a trial: its test metric at some of its epochs, and the best of them."""
+    rows = []
+    for key, curve in curves.sort_values("epoch").groupby("key", sort=False):
+        epochs = curve["epoch"].to_numpy()
+        wanted = np.unique(np.round(np.geomspace(1, max(epochs.max(), 1), _KEPT)).astype(int))
+        best = curve.loc[curve["is_best"].astype(bool), "epoch"]
+        kept = curve[curve["epoch"].isin({*wanted, *best})]
+        values = [float(f"{v:.5g}") if math.isfinite(v) else None for v in kept["test_metric"].astype(float)]
+        rows.append(
+            {
+                "key": key,
+                "curve_epoch": kept["epoch"].astype(int).tolist(),
+                "curve_loss": values,
+                "best": int(best.iloc[0]) if len(best) else 0,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _outcome(metric: str, *, ends: tuple[float, float], words: str) -> alt.Color:
+    scale = alt.Scale(scheme=alt.SchemeParams("viridis", extent=[0.1, 0.95]), domain=list(ends), clamp=True)
+    key = alt.Legend(
+        title=f"{words}; dark is better",
+        gradientLength=200,
+        gradientThickness=10,
+        format=".3~r",
+        tickCount=4,
+        titleLimit=300,
+    )
+    return alt.Color(f"{metric}:Q", scale=scale, legend=key)
+
+
+_AXES: dict[str, Any] = {
+    "params_learning_rate": (alt.Scale(type="log", nice=False, padding=6), decades(title="learning rate, log scale")),
+    "params_hidden_size": (
+        alt.Scale(type="log", nice=False, padding=6),
+        alt.Axis(values=[20, 50, 100, 200, 500], title="hidden size, log scale"),
+    ),
+    "from_one": (
+        alt.Scale(type="log", nice=False, padding=6, reverse=True),
+        alt.Axis(
+            values=[1, 0.3, 0.1, 0.03, 0.01],
+            labelExpr="format(1 - datum.value, '.2~f')",
+            title="momentum, log scale of 1 − momentum",
+        ),
+    ),
+    "params_input_noise_std": (
+        alt.Scale(nice=False, padding=6),
+        alt.Axis(title="input noise (standard deviation)", tickCount=5),
+    ),
+}
+
+
+def _panel(
+    frame: pd.DataFrame, *, x: str, y: str, colour: alt.Color, inside: Any, picked: Any, metric: str
+) -> alt.LayerChart:
+    """Draw the trials by two settings: circles by outcome, crosses for those without one, a ring for the picked."""
+    places = {"x": alt.X(f"{x}:Q", scale=_AXES[x][0], axis=_AXES[x][1])}
+    places["y"] = alt.Y(f"{y}:Q", scale=_AXES[y][0], axis=_AXES[y][1])
+    tips = frames.trial_tooltip(frame, metric=metric)
+    base = alt.Chart(frame).encode(
+        **places, tooltip=tips, opacity=alt.when(inside).then(alt.value(0.85)).otherwise(alt.value(0.06))
+    )
+    lost = VERDICTS["different"].colour.light
+    return frames.layered(
+        base.transform_filter("datum.outcome === 'drawn'").mark_circle(size=34).encode(color=colour),
+        base.transform_filter("datum.outcome !== 'drawn'").mark_point(
+            shape="cross", size=40, filled=True, angle=45, color=lost
+        ),
+        alt.Chart(frame)
+        .transform_filter(picked)
+        .mark_point(size=130, opacity=1, strokeWidth=1.75, filled=False, color=INK.light)
+        .encode(**places, tooltip=tips),
+    ).properties(width=284, height=_HEIGHT)
+
+
+def _counted(frame: pd.DataFrame, *, metric: str, inside: Any) -> alt.LayerChart:
+    """Draw median and middle half of what is selected, by variant, with its number."""
+    order = frames.variant_order(frame["variant"])
+    drawn = frame.loc[frame["outcome"].eq("drawn"), metric]
+    value = frames.value_axis(drawn[drawn <= drawn.quantile(0.97)], frames.metric_words(frame, metric))
+    sums: dict[str, Any] = {"median": "median(shown)", "low": "q1(shown)", "high": "q3(shown)"}
+    sums |= {"n": "valid(shown)", "all": "count()"}
+    base = (
+        alt.Chart(frame)
+        .transform_filter(inside)
+        .transform_calculate(shown=f"datum.outcome === 'drawn' ? datum.{metric} : null")
+        .transform_aggregate(groupby=["variant"], **sums)
+        .transform_calculate(words="datum.n + (datum.all > datum.n ? ' + ' + (datum.all - datum.n) + ' ✕' : '')")
+        .encode(y=alt.Y("variant:N", title=None, axis=alt.Axis(grid=False), scale=alt.Scale(domain=order)))
+    )
+    scale = value.scale()
+    scale.clamp = True
+    tips = [alt.Tooltip("variant:N"), alt.Tooltip("words:N", title="trials selected")]
+    tips += [alt.Tooltip(f"{name}:Q", title=name, format=".4g") for name in ("median", "low", "high")]
+    spread = base.mark_bar(size=9).encode(
+        x=alt.X("low:Q", scale=scale), x2="high:Q", fill=frames.variant_spreads(order), tooltip=tips
+    )
+    middle = base.mark_point(size=60, opacity=1, filled=True).encode(
+        x=alt.X("median:Q", scale=scale, axis=value.axis(grid=True)),
+        color=frames.variant_colours(order, legend=False),
+        tooltip=tips,
+    )
+    words = base.mark_text(align="right", fontSize=11, color=MUTED.light).encode(x=alt.value("width"), text="words:N")
+    title = alt.Title("Selected: median, middle half, number", fontWeight="normal", fontSize=12, color=MUTED.light)
+    return frames.layered(spread, middle, words).properties(width=284, height=HEIGHTS[1], title=title)
+
+
+def _curve(frame: pd.DataFrame, *, metric: str, picked: Any) -> alt.LayerChart:
+    """Draw the learning curve of the picked trial, its best epoch ringed."""
+    finite = [value for values in frame["curve_loss"].dropna() for value in values if value is not None]
+    cap = min(frames.CAPS.get(frames.metric_of(frame), math.inf), max(finite))
+    value = frames.value_axis([min(finite), cap], frames.metric_words(frame, metric))
+    last = max(epoch for epochs in frame["curve_epoch"].dropna() for epoch in epochs)
+    scale = value.scale()
+    scale.clamp = True
+    axis = alt.Axis(
+        values=[e for e in (1, 2, 5, 10, 20, 50, 100, 150, 200, 500) if e <= last], title="epoch, log scale"
+    )
+    base = (
+        alt.Chart(frame)
+        .transform_filter(picked)
+        .transform_flatten(["curve_epoch", "curve_loss"], as_=["epoch", "loss"])
+        .transform_filter("isValid(datum.loss)")
+        .encode(
+            x=alt.X("epoch:Q", scale=alt.Scale(type="log", nice=False, domain=[1, max(last, 2)]), axis=axis),
+            y=alt.Y("loss:Q", scale=scale, axis=value.axis()),
+            tooltip=[
+                alt.Tooltip("key:N", title="trial"),
+                alt.Tooltip("epoch:Q", format="d"),
+                alt.Tooltip("loss:Q", format=".4g"),
+            ],
+        )
+    )
+    words = (
+        alt.Chart(frame)
+        .transform_filter(picked)
+        .transform_calculate(
+            line="datum.variant + ': η = ' + datum.settings_rate + ', ' + datum.settings_size + ' blocks'",
+            other="'momentum, noise ' + datum.settings_other + '; ' + datum.settings_result",
+        )
+        .mark_text(align="right", fontSize=11, color=MUTED.light)
+    )
+    return frames.layered(
+        base.mark_line(color=INK.light),
+        base.mark_point(size=18, opacity=1, filled=True, color=INK.light),
+        base.transform_filter("datum.epoch === datum.best").mark_point(
+            size=110, opacity=1, filled=False, strokeWidth=1.75, color=PUBLISHED.light
+        ),
+        words.encode(x=alt.value("width"), y=alt.value(8), text="line:N"),
+        words.encode(x=alt.value("width"), y=alt.value(24), text="other:N"),
+    ).properties(
+        width=284,
+        height=HEIGHTS[1],
+        title=alt.Title("The ringed trial, epoch by epoch", fontWeight="normal", fontSize=12, color=MUTED.light),
+    )
+
+
+def _finding(frame: pd.DataFrame, *, metric: str) -> str:
+    drawn = frame[frame["outcome"].eq("drawn")]
+    rates = np.log10(drawn["params_learning_rate"])
+    related = {
+        name: abs(float(drawn[name].corr(drawn[metric], method="spearman")))
+        for name in _SETTINGS
+        if np.ptp(drawn[name]) > 0
+    }
+    strongest = max(related, key=lambda name: related[name]).removeprefix("params_")
+    best = drawn.loc[drawn["valid_metric"].idxmin()]
+    lane = frames.lane_words(frame["outcome"], cap=frames.CAPS.get(frames.metric_of(frame), math.nan))
+    return (
+        f"{len(frame)} trials of {frame['variant'].nunique()} variants at learning rates from "
+        f"{frames.rate_words(10 ** float(rates.min()))} to {frames.rate_words(10 ** float(rates.max()))}: the "
+        f"{frames.metric_words(frame, metric)}, follows the {strongest.replace('_', ' ')} most; the best trial by "
+        f"validation is one of {best['variant']} with {best[metric]:.3g}{'; ' + lane if lane else ''}."
+    )
