@@ -92,6 +92,19 @@ def _speech() -> int:
     return ok.load_dataset("synthetic-speech").input_size
 
 
+def _margin() -> str:
+    """Return the margin of the chorales that was set before any trial was run."""
+    return f"{conventions().tasks['jsb-chorales'].margin:g}"
+
+
+def _end_of_the_box() -> str:
+    """Return the highest learning rate that the paper drew."""
+    from odyssey_kit.charts._frames import rate_words
+
+    law = ok.ODYSSEY_SPACE["learning_rate"]
+    return rate_words(law.from_unit(1.0))
+
+
 def _best() -> int:
     return round(_draws() * conventions().selection["top"])
 
@@ -134,6 +147,17 @@ NUMBERS: dict[str, dict[str, tuple[Number, ...]]] = {
         "uniform between {} and {},": (lambda: 0, lambda: 1),  # the ends of a quantile
         "one forest of {} trees": (_forest,),
         "the band is {} to {} %": (lambda: _coverage(0), lambda: _coverage(1)),
+    },
+    "the-odyssey-on-chorales": {
+        "A loss above {} nats, which is": (_cap,),
+        "counts as {}.": (_cap,),
+        "✕ diverged, or ended above {}.": (_cap,),
+        "with {} % intervals from": (_level,),
+        "within {} nats, a margin": (_margin,),
+        "each hyperparameter with a {} % band": (_shares_level,),
+        "corrected, with {} % intervals": (_shares_level,),
+        "curves have {} % bands": (_shares_level,),
+        "box ends at {}.": (_end_of_the_box,),
     },
     "the-verdicts": {
         "with {} % intervals": (_level,),

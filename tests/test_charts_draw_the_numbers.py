@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -33,7 +34,14 @@ def charts(table: pd.DataFrame) -> dict[str, Any]:
     surface = ok.known_surface("bench")
     known = ok.fanova(surface.trials(120), target="loss", space=surface.space)
     shares = ok.charts.stacked([known.importances(2).assign(way="corrected")])
+    whole = ok.Trials.from_frame(made_up.trials(n_per_cell=40, n_diverged=4), space=ok.ODYSSEY_SPACE)
+    studied = dataclasses.replace(whole, curves=made_up.curves(whole.frame))
+    vanilla = ok.fanova(whole, variant="V", n_trees=60, cap=61.0)
     return {
+        "search_explorer": ok.charts.search_explorer(studied),
+        "boxes_beside_paper": ok.charts.boxes_beside_paper(whole, ok.compare(whole, margin=0.05)),
+        "shares_beside_paper": ok.charts.shares_beside_paper(vanilla, ok.paper_shares(whole)),
+        "pair_maps": ok.charts.pair_maps(vanilla, n_points=7),
         "variant_sizes": ok.charts.variant_sizes(),
         "trials_explorer": ok.charts.trials_explorer(table),
         "learning_rate_basin": ok.charts.learning_rate_basin(table),
@@ -60,6 +68,10 @@ FIGURES = (
     "coverage_chart",
     "published_boxes",
     "shares_against_truth",
+    "search_explorer",
+    "boxes_beside_paper",
+    "shares_beside_paper",
+    "pair_maps",
 )
 each_figure = pytest.mark.parametrize("figure", FIGURES)
 
@@ -313,6 +325,52 @@ def test_marginals_and_shares_are_those_of_the_model(table: pd.DataFrame) -> Non
         expected = model.marginal(name, n_points=20)
         assert [row["mean"] for row in curves[name]] == pytest.approx(list(expected["mean"]))
         assert [row["value"] for row in curves[name]] == pytest.approx(list(expected["value"]))
+
+
+def test_the_search_explorer_draws_every_trial_and_keeps_its_curve(charts: dict[str, Any]) -> None:
+    spec = charts["search_explorer"].to_dict()
+    rows = {row["key"]: row for row in rows_with(spec, "key", "curve_loss")}
+    table = made_up.trials(n_per_cell=40, n_diverged=4)
+    curves = made_up.curves(table).set_index("key")
+    assert len(rows) == len(table)
+    for trial in table.iloc[::37].itertuples():
+        row, curve = rows[trial.key], curves.loc[[trial.key]]
+        for name in ("learning_rate", "hidden_size", "input_noise_std"):
+            assert row[f"params_{name}"] == getattr(trial, f"params_{name}")
+        assert row["from_one"] == pytest.approx(1 - trial.params_momentum)
+        assert row["curve_epoch"] == curve["epoch"].tolist()
+        assert row["curve_loss"] == pytest.approx([*curve["test_metric"]], rel=1e-4)
+    (first,) = [p["value"] for p in spec["params"] if p["name"] == "search_picked"]
+    assert first == [{"key": table.loc[table["valid_metric"].idxmin(), "key"]}]
+    names = {param["name"] for param in spec["params"]}
+    assert names == {"search_brush_rate", "search_brush_momentum", "search_picked", "search_variant"}
+
+
+def test_boxes_and_shares_beside_the_paper_are_those_of_the_tables(charts: dict[str, Any]) -> None:
+    whole = made_up.trials(n_per_cell=40, n_diverged=4)
+    expected: dict[Any, set[float]] = {}
+    for best in (False, True):
+        for row in ok.beside_figure3(whole, best=best).itertuples():
+            expected.setdefault((row.variant, "these trials"), set()).add(round(row.mean, 9))
+            expected.setdefault((row.variant, "the paper"), set()).add(round(row.paper_mean, 9))
+    drawn: dict[Any, set[float]] = {}
+    for rows in charts["boxes_beside_paper"].to_dict()["datasets"].values():
+        for row in rows:
+            drawn.setdefault((row["variant"], row["source"]), set()).add(round(row["mean"], 9))
+    assert drawn == expected
+    rows = rows_with(charts["shares_beside_paper"].to_dict(), "way", "share")
+    pie = {row["effect"]: row["share"] for row in rows if row["way"] == "the paper’s pie"}
+    assert pie["learning rate"] == pytest.approx(0.913)
+    assert pie["all interactions"] == pytest.approx(0.053)
+
+
+def test_the_paper_s_curve_is_drawn_where_it_has_one(table: pd.DataFrame) -> None:
+    model = ok.fanova(table, space=ok.ODYSSEY_SPACE, pooled=True, estimand="forest", n_trees=10, cap=61.0)
+    figure = ok.load_published("odyssey-figure4").frame.query("task == 'jsb-chorales' and quantity == 'metric'")
+    sets = ok.charts.marginals(model, n_points=9, published=figure).to_dict()["datasets"].values()
+    drawn = [[row["marginal"] for row in rows] for rows in sets if "marginal" in rows[0]]
+    expected = [list(rows["marginal"]) for _, rows in figure.groupby("parameter") if len(rows)]
+    assert sorted(drawn) == sorted(expected)
 
 
 def test_curves_of_two_trials_are_refused(table: pd.DataFrame) -> None:

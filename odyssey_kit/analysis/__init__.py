@@ -48,7 +48,7 @@ _PUBLIC = {
     "beside_figure3": "beside_paper",
     "best_by_validation": "beside_paper",
     "paper_shares": "beside_paper",
-    "pair_effects": "pair_effects",
+    "pair_effects": "interactions",
     "published_errata": "published",
     "retest_published": "published",
     "from_optuna": "optuna_studies",
@@ -128,10 +128,10 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis.foreign import trials_from_table as trials_from_table
     from odyssey_kit.analysis.functional_anova import FunctionalANOVA as FunctionalANOVA
     from odyssey_kit.analysis.importance import fanova as fanova
+    from odyssey_kit.analysis.interactions import pair_effects as pair_effects
     from odyssey_kit.analysis.loading import load_trials as load_trials
     from odyssey_kit.analysis.loading import published_studies as published_studies
     from odyssey_kit.analysis.optuna_studies import from_optuna as from_optuna
-    from odyssey_kit.analysis.pair_effects import pair_effects as pair_effects
     from odyssey_kit.analysis.pairs import compare_pairs as compare_pairs
     from odyssey_kit.analysis.published import list_published as list_published
     from odyssey_kit.analysis.published import load_published as load_published

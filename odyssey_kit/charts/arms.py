@@ -17,7 +17,7 @@ from odyssey_kit.charts.sentences import Sentence, caption
 from odyssey_kit.errors import UsageError
 
 if TYPE_CHECKING:
-    from odyssey_kit.analysis import FunctionalANOVA, Trials
+    from odyssey_kit.analysis import Comparison, FunctionalANOVA, Trials
 
 __all__ = ["Arm", "arm"]
 
@@ -48,6 +48,7 @@ class Arm:
     trials: Trials | None = None
     why: str = ""
     _models: dict[Any, FunctionalANOVA] = field(default_factory=dict, repr=False)
+    _comparisons: dict[Any, Comparison] = field(default_factory=dict, repr=False)
 
     @property
     def partial(self) -> bool:
@@ -124,19 +125,29 @@ class Arm:
             display(self.say(sentence))
             self.show(draw, words)
 
+    def compare(self, **settings: Any) -> Comparison:
+        """Return the comparison of all variants with vanilla, made once a page; see `ok.compare`."""
+        key = tuple(sorted(settings.items()))
+        if key not in self._comparisons:
+            self._comparisons[key] = analysis.compare(self._there(), **settings)
+        return self._comparisons[key]
+
+    def _there(self) -> Trials:
+        if self.trials is None:
+            raise UsageError(f"{self.name} has no trials yet, so there is nothing to analyse; use `show` or `say`")
+        return self.trials
+
     def fanova(self, variant: str = "V", **settings: Any) -> FunctionalANOVA:
         """Return the functional ANOVA of one variant, fitted once a page.
 
         A forest that predicts too little does not warn here: every figure of it prints its R². One that finds
         no variance to share out is an error, which `say` and `show` turn into words.
         """
-        if self.trials is None:
-            raise UsageError(f"{self.name} has no trials yet, so there is nothing to fit; use `show` or `say`")
         key = (variant, *sorted(settings.items()))
         if key not in self._models:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="out-of-bag R2", category=UserWarning)
-                self._models[key] = analysis.fanova(self.trials, variant=variant, **settings)
+                self._models[key] = analysis.fanova(self._there(), variant=variant, **settings)
         shares = self._models[key].importances()
         if shares["share"].isna().any():
             raise _Inconclusive(str(shares["note"].iloc[0]))

@@ -149,7 +149,7 @@ def _verdict_marks(long: pd.DataFrame, verdicts: pd.Series, x: alt.X) -> alt.Cha
     present = [name for name in VERDICTS if name in set(verdicts)]
     shown = [VERDICTS[name] for name in present]
     marks = long[long["source"].eq(_OURS) & long["told"].isin(present)]
-    key = alt.Legend(title="different from vanilla? ")
+    key = alt.Legend(title="different from vanilla?", offset=22)
     colours = alt.Scale(domain=present, range=[verdict.colour.light for verdict in shown])
     fills = alt.Scale(domain=present, range=[(v.colour if v.filled else BACKGROUND).light for v in shown])
     shapes = alt.Scale(domain=present, range=[verdict.shape for verdict in shown])

@@ -171,7 +171,7 @@ def shares_answer(arm: Any, paper: Any) -> Sentence:
 
 def _named(names: Any) -> list[str]:
     words = {**frames.HYPERPARAMETERS, "input_noise_std": "input noise"}
-    return [words.get(name, name) for name in names]
+    return [words.get(str(name), str(name)) for name in names]
 
 
 def optimum_answer(trials: Any, *, box: float = 1e-2) -> Sentence:
@@ -185,14 +185,16 @@ def optimum_answer(trials: Any, *, box: float = 1e-2) -> Sentence:
         The highest learning rate that the paper drew.
     """
     cap = frames.CAPS.get(frames.metric_of(trials.frame), math.inf)
-    basins = analysis.find_basins(trials, cap=cap).set_index("variant")
-    order = variant_order(basins.index)
+    basins = analysis.find_basins(trials, cap=cap)
+    found = {str(row["variant"]): row for row in basins.to_dict("records")}
+    order = variant_order(found)
+    ends = {name: (float(found[name]["optimum_low"]), float(found[name]["optimum_high"])) for name in order}
     listed = ", ".join(
-        f"{name} {rate_words(row['optimum'])} ({rate_words(row['optimum_low'])} to {rate_words(row['optimum_high'])})"
-        for name, row in ((name, basins.loc[name]) for name in order)
+        f"{name} {rate_words(found[name]['optimum'])} ({rate_words(low)} to {rate_words(high)})"
+        for name, (low, high) in ends.items()
     )
-    beyond = [name for name in order if basins.loc[name, "optimum_low"] > box]
-    within = [name for name in order if basins.loc[name, "optimum_high"] <= box]
+    beyond = [name for name, (low, _) in ends.items() if low > box]
+    within = [name for name, (_, high) in ends.items() if high <= box]
     open_ = [name for name in order if name not in (*beyond, *within)]
     parts = [
         (beyond, f"beyond the paper’s box, which ends at {rate_words(box)}"),

@@ -41,7 +41,7 @@ def pair_maps(model: Any, *, words: str = "nats a frame", n_points: int = 15) ->
     blue, orange = variant_colour("NOAF").light, variant_colour("NFG").light
     colour = alt.Color(
         "interaction:Q",
-        scale=alt.Scale(domain=[-most, 0, most], range=[blue, BACKGROUND.light, orange]),
+        scale=alt.Scale(domain=[-most, 0, most], range=[blue, BACKGROUND.light, orange], interpolate="rgb"),
         legend=alt.Legend(
             title=f"beyond the main effects, {words}", format="+.2~f", titleLimit=300, gradientLength=200
         ),
@@ -49,13 +49,13 @@ def pair_maps(model: Any, *, words: str = "nats a frame", n_points: int = 15) ->
     ticks = {name: quantile_ticks(name, model.space_[name]) for name in model.parameters_}
     order = sorted(maps["pair"].unique(), key=lambda pair: -float(shares[pair]))
     panels = [_map(maps[maps["pair"].eq(pair)], ticks, colour, share=float(shares[pair])) for pair in order]
-    largest = maps.loc[maps["interaction"].abs().idxmax()]
+    largest = maps.iloc[int(maps["interaction"].abs().to_numpy().argmax())]
     return alt.concat(*panels, columns=3, spacing=20).properties(
         description=(
             f"The largest pair is {effect_words(order[0])} with {100 * shares[order[0]]:.2g} % of the variance of "
             f"{model.n_trials_} trials; the interactions reach {largest['interaction']:+.2g} {words}."
         ),
-        usermeta=narrow(128, columns=2),
+        usermeta=narrow(104, columns=2),
     )
 
 

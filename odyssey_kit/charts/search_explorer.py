@@ -25,6 +25,7 @@ _HEIGHT = 230
 _KEPT = 16
 # The colours end at this quantile: a few bad trials would make all the others one colour.
 _END = 0.9
+_CURVES_END = 0.95
 
 
 def search_explorer(trials: Any, *, metric: str = "test_metric") -> alt.ConcatChart:
@@ -58,7 +59,7 @@ def search_explorer(trials: Any, *, metric: str = "test_metric") -> alt.ConcatCh
     drawn = frame[frame["outcome"].eq("drawn")]
     if drawn.empty:
         raise UsageError(f"all {len(frame)} trials diverged or failed, so there is no outcome to draw")
-    first = drawn.loc[drawn["valid_metric"].idxmin(), "key"]
+    first = drawn.sort_values("valid_metric", kind="stable")["key"].iloc[0]
     pairs = (("rate", "params_learning_rate", "params_hidden_size"), ("momentum", "from_one", "params_input_noise_std"))
     brushes = [alt.selection_interval(name=f"search_brush_{name}", encodings=["x", "y"]) for name, *_ in pairs]
     picked = alt.selection_point(
@@ -126,6 +127,8 @@ _AXES: dict[str, Any] = {
             values=[1, 0.3, 0.1, 0.03, 0.01],
             labelExpr="format(1 - datum.value, '.2~f')",
             title="momentum, log scale of 1 − momentum",
+            titleAnchor="end",
+            titleAlign="left",
         ),
     ),
     "params_input_noise_std": (
@@ -139,7 +142,7 @@ def _panel(
     frame: pd.DataFrame, *, x: str, y: str, colour: alt.Color, inside: Any, picked: Any, metric: str
 ) -> alt.LayerChart:
     """Draw the trials by two settings: circles by outcome, crosses for those without one, a ring for the picked."""
-    places = {"x": alt.X(f"{x}:Q", scale=_AXES[x][0], axis=_AXES[x][1])}
+    places: dict[str, Any] = {"x": alt.X(f"{x}:Q", scale=_AXES[x][0], axis=_AXES[x][1])}
     places["y"] = alt.Y(f"{y}:Q", scale=_AXES[y][0], axis=_AXES[y][1])
     tips = frames.trial_tooltip(frame, metric=metric)
     base = alt.Chart(frame).encode(
@@ -173,7 +176,7 @@ def _counted(frame: pd.DataFrame, *, metric: str, inside: Any) -> alt.LayerChart
         .transform_calculate(words="datum.n + (datum.all > datum.n ? ' + ' + (datum.all - datum.n) + ' ✕' : '')")
         .encode(y=alt.Y("variant:N", title=None, axis=alt.Axis(grid=False), scale=alt.Scale(domain=order)))
     )
-    scale = value.scale()
+    scale = value.scale(start=0, stop=200)  # beside it stand the numbers
     scale.clamp = True
     tips = [alt.Tooltip("variant:N"), alt.Tooltip("words:N", title="trials selected")]
     tips += [alt.Tooltip(f"{name}:Q", title=name, format=".4g") for name in ("median", "low", "high")]
@@ -192,9 +195,9 @@ def _counted(frame: pd.DataFrame, *, metric: str, inside: Any) -> alt.LayerChart
 
 def _curve(frame: pd.DataFrame, *, metric: str, picked: Any) -> alt.LayerChart:
     """Draw the learning curve of the picked trial, its best epoch ringed."""
-    finite = [value for values in frame["curve_loss"].dropna() for value in values if value is not None]
-    cap = min(frames.CAPS.get(frames.metric_of(frame), math.inf), max(finite))
-    value = frames.value_axis([min(finite), cap], frames.metric_words(frame, metric))
+    finite = np.array([value for values in frame["curve_loss"].dropna() for value in values if value is not None])
+    edge = float(np.quantile(finite, _CURVES_END))
+    value = frames.value_axis([finite.min(), edge], frames.metric_words(frame, metric))
     last = max(epoch for epochs in frame["curve_epoch"].dropna() for epoch in epochs)
     scale = value.scale()
     scale.clamp = True
@@ -236,7 +239,12 @@ def _curve(frame: pd.DataFrame, *, metric: str, picked: Any) -> alt.LayerChart:
     ).properties(
         width=284,
         height=HEIGHTS[1],
-        title=alt.Title("The ringed trial, epoch by epoch", fontWeight="normal", fontSize=12, color=MUTED.light),
+        title=alt.Title(
+            f"The ringed trial by epoch (above {value.high:.3g}: at the edge)",
+            fontWeight="normal",
+            fontSize=12,
+            color=MUTED.light,
+        ),
     )
 
 
@@ -249,7 +257,7 @@ def _finding(frame: pd.DataFrame, *, metric: str) -> str:
         if np.ptp(drawn[name]) > 0
     }
     strongest = max(related, key=lambda name: related[name]).removeprefix("params_")
-    best = drawn.loc[drawn["valid_metric"].idxmin()]
+    best = drawn.sort_values("valid_metric", kind="stable").iloc[0]
     lane = frames.lane_words(frame["outcome"], cap=frames.CAPS.get(frames.metric_of(frame), math.nan))
     return (
         f"{len(frame)} trials of {frame['variant'].nunique()} variants at learning rates from "

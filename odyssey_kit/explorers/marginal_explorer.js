@@ -82,7 +82,7 @@ function axes(group, box, ticks, range, y, title) {
 }
 
 function bottom(group, box, ticks, h, w, title) {
-  Object.entries(ticks).forEach(([place, words], i, all) => {
+  ticks.forEach(([place, words], i, all) => {
     const anchor = i === 0 ? "start" : i === all.length - 1 ? "end" : "middle";
     group.append(svg("text", { x: box.left + Number(place) * w, y: box.top + h + 15, "text-anchor": anchor }, words));
   });
@@ -158,14 +158,14 @@ const MAP = { width: 210, height: 196, left: 40, right: 10, top: 22, bottom: 36 
 function map({ entry, shown, parameters, share, range, metric, tell }) {
   const { w, h } = plotted(MAP), [first, second] = [entry.first, entry.second].map((name) => parameters.find((p) => p.name === name));
   const x = (q) => MAP.left + q * w, y = (q) => MAP.top + (1 - q) * h;
-  const node = svg("svg", { viewBox: `0 0 ${MAP.width} ${MAP.height}`, tabindex: 0, role: "img", "data-pair": `${first.name} × ${second.name}`, "aria-label": `${second.words} over ${first.words}, ${percent(share)} of the variance. Arrow keys read the map.` });
+  const node = svg("svg", { viewBox: `0 0 ${MAP.width} ${MAP.height}`, tabindex: 0, role: "img", "data-pair": `${first.name} × ${second.name}`, "aria-label": `${second.words} over ${first.words}${share === null ? "" : `, ${percent(share)} of the variance`}. Arrow keys read the map.` });
   const colour = shown === "mean" ? (v) => viridis((v - range[0]) / (range[1] - range[0] || 1)) : (v) => diverging(v / range[1]);
-  const rect = (i, j, more) => svg("rect", { x: x(entry.x_edges[i]), y: y(entry.y_edges[j + 1]), width: x(entry.x_edges[i + 1]) - x(entry.x_edges[i]) + 0.3, height: y(entry.y_edges[j]) - y(entry.y_edges[j + 1]) + 0.3, ...more });
+  const rect = (i, j, more) => svg("rect", { "shape-rendering": "crispEdges", x: x(entry.x_edges[i]), y: y(entry.y_edges[j + 1]), width: x(entry.x_edges[i + 1]) - x(entry.x_edges[i]) + 0.3, height: y(entry.y_edges[j]) - y(entry.y_edges[j + 1]) + 0.3, ...more });
   entry[shown].forEach((column, i) => column.forEach((value, j) => node.append(rect(i, j, { fill: colour(value) }))));
   node.append(svg("rect", { x: x(0), y: y(1), width: w, height: h, fill: "none", class: "rule" }));
-  node.append(svg("text", { class: "title", x: 2, y: 12 }, `${second.words} ↑ · ${percent(share)}`));
+  node.append(svg("text", { class: "title", x: 2, y: 12 }, `${second.words} ↑${share === null ? "" : ` · ${percent(share)}`}`));
   bottom(node, MAP, first.ticks, h, w, first.words);
-  Object.entries(second.ticks).forEach(([place, words]) => node.append(svg("text", { x: MAP.left - 5, y: y(Number(place)) + 4 + 4 * (Number(place) - 0.5), "text-anchor": "end" }, words)));
+  second.ticks.forEach(([place, words]) => node.append(svg("text", { x: MAP.left - 5, y: y(Number(place)) + 4 + 4 * (Number(place) - 0.5), "text-anchor": "end" }, words)));
   const cursor = svg("g");
   node.append(cursor);
   let at = [Math.floor(entry.x.length / 2), Math.floor(entry.y.length / 2)];
@@ -283,14 +283,14 @@ function render({ model, el }) {
     const values = entry.maps.flatMap((one) => one[state.shown].flat());
     const most = Math.max(...values.map(Math.abs)) || 1;
     const range = state.shown === "mean" ? [Math.min(...values), Math.max(...values)] : [-most, most];
-    const share = (one) => entry.shares.find((row) => [`${one.first} × ${one.second}`, `${one.second} × ${one.first}`].includes(row.parameters))?.share ?? 0;
+    const share = (one) => entry.shares.find((row) => [`${one.first} × ${one.second}`, `${one.second} × ${one.first}`].includes(row.parameters)).share;
     const maps = [...entry.maps].sort((a, b) => share(b) - share(a)).map((one) =>
       map({ entry: one, shown: state.shown, parameters: data.parameters, share: share(one), range, metric, tell: (text) => (reading.textContent = text) }));
     const radio = (value, text) => html("label", {}, html("input", { type: "radio", name: `shown-${data.study}`, value, checked: state.shown === value ? "" : false, onchange: () => choose({ shown: value }) }), text);
     const stops = state.shown === "mean" ? [0, 0.25, 0.5, 0.75, 1].map(viridis) : [-1, 0, 1].map(diverging);
     return [html("h4", {}, "Pairs"), html("div", { class: "controls", role: "radiogroup", "aria-label": "What the maps show" },
       radio("mean", `mean ${metric.words}`), radio("interaction", "only what is beyond the main effects")),
-      html("div", { class: "legend" }, written(range[0]), html("span", { class: "ramp", style: `background: linear-gradient(90deg, ${stops.join(", ")})` }), written(range[1]), metric.unit, state.shown === "mean" ? "(dark is better)" : "(blue is better)"),
+      html("div", { class: "legend" }, written(range[0]), html("span", { class: "ramp", style: `background: linear-gradient(90deg, ${stops.join(", ")})` }), `${written(range[1])} ${metric.unit}, ${state.shown === "mean" ? "dark" : "blue"} is better`),
       html("div", { class: "grid maps" }, ...maps), reading];
   }
 

@@ -18,6 +18,7 @@ import pandas as pd
 import traitlets
 
 from odyssey_kit import analysis
+from odyssey_kit.analysis.conditions import check_settings
 from odyssey_kit.analysis.trials import Trials, as_trials
 from odyssey_kit.charts import _frames as frames
 from odyssey_kit.charts.importance import effect_words
@@ -71,13 +72,10 @@ class MarginalExplorer(anywidget.AnyWidget):
     Examples
     --------
     >>> import odyssey_kit as ok
-    >>> surface = ok.known_surface("bench")
-    >>> table = surface.trials(40).rename(columns=lambda c: c if c == "loss" else f"params_{c}")
-    >>> table = table.assign(task="made-up", variant="V", index=range(40), key=range(40), state="COMPLETE",
-    ...     study="made-up", metric="loss", valid_metric=table["loss"], test_metric=table["loss"])
-    >>> widget = MarginalExplorer(table.astype({"key": str}), metrics=["test_metric"], space=surface.space, n_trees=20)
-    >>> widget.variant, widget.metric, sorted(widget.data["models"]["V"]["test_metric"]["curves"])[0]
-    ('V', 'test_metric', 'hidden_size')
+    >>> trials = ok.load_trials("first-light").query("variant == 'V'")
+    >>> widget = ok.MarginalExplorer(trials, metrics=["test_metric"], n_trees=100)
+    >>> widget.variant, widget.metric, widget.data["models"]["V"]["test_metric"]["n"]
+    ('V', 'test_metric', 20)
     """
 
     _esm = _HERE.with_suffix(".js")
@@ -105,6 +103,7 @@ class MarginalExplorer(anywidget.AnyWidget):
             raise UsageError("no search space: the trials bring none, so pass one, for instance space=ok.ODYSSEY_SPACE")
         if missing := [name for name in metrics if name not in trials.frame]:
             raise UsageError(f"the table has no column {', '.join(missing)}; choose metrics among its columns")
+        check_settings(analysis.FunctionalANOVA(cap=cap, **settings))  # once, and not as a fault of every variant
         names = variant_order(trials.variants)
         asked = {"space": space, "cap": cap, "n_points": n_points, "n_cells": n_cells, **settings}
         frame = frames.with_settings(frames.with_lane(trials.frame, metric=metrics[0]), metric=metrics[0])
@@ -112,7 +111,7 @@ class MarginalExplorer(anywidget.AnyWidget):
             "study": " · ".join([trials.name, f"{len(trials):,} rows", *([trials.hash] if trials.hash else [])]),
             "task": frames.task_words(trials.tasks[0]),
             "parameters": [
-                {"name": name, "words": effect_words(name), "ticks": quantile_ticks(name, law)}
+                {"name": name, "words": effect_words(name), "ticks": list(map(list, quantile_ticks(name, law).items()))}
                 for name, law in space.items()
             ],
             "metrics": [dict(zip(("name", "words", "unit"), _words(frame, name), strict=True)) for name in metrics],

@@ -1,0 +1,199 @@
+"""The chapter on the chorales without a study, with part of it and with all: it always builds, and says which it is."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import made_up
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import BOOK
+
+import odyssey_kit as ok
+from odyssey_kit.analysis import trials as finding
+from odyssey_kit.charts import chorales, sentences
+
+CHAPTER = BOOK / "the-odyssey-on-chorales.md"
+ARMS = ("odyssey-jsb", "odyssey-jsb-wide", "odyssey-jsb-raw", "odyssey-jsb-unpublished")
+
+
+class Quick:
+    """In place of the widget, whose forests take a minute; it has tests of its own."""
+
+    def __init__(self, trials: Any, **_: Any) -> None:
+        self.n = len(trials)
+
+    def __str__(self) -> str:
+        return f"widget of {self.n}"
+
+
+def pages(monkeypatch: pytest.MonkeyPatch, results: Path) -> list[str]:
+    """Run the chapter's cells on the studies of a folder; return what they show, in words."""
+    shown: list[str] = []
+
+    def display(*parts: Any) -> None:
+        shown.extend(str(getattr(part, "description", "") or part) for part in parts)
+
+    monkeypatch.setattr(finding, "_roots", lambda: [results])
+    monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.setattr(ok.explorers, "MarginalExplorer", Quick)
+    scope: dict[str, Any] = {"display": display}
+    for cell in re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", CHAPTER.read_text(encoding="utf-8"), re.M | re.S):
+        tree = ast.parse("\n".join(line for line in cell.splitlines() if not line.startswith(":")))
+        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, CHAPTER.name, "exec"), scope)
+        if last is not None:
+            value = eval(compile(ast.Expression(last.value), CHAPTER.name, "eval"), scope)  # type: ignore[attr-defined]
+            if value is not None:
+                display(value)
+    return shown
+
+
+def test_without_a_study_every_section_says_what_it_waits_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shown = pages(monkeypatch, tmp_path)
+    assert shown[0].startswith("Nobody knows yet: the 1,800 trainings are not published")
+    for name in ARMS:
+        assert any(f"**{name}** is not run yet" in words for words in shown), name
+    assert sum("Not run yet: this waits for the study odyssey-jsb (1,800 trials)" in words for words in shown) > 5
+    assert not any("nan" in words for words in shown)
+
+
+def test_a_partial_study_is_named_with_its_number_and_draws_what_it_can(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made_up.write(tmp_path / "odyssey-jsb", n_per_cell=10)
+    shown = pages(monkeypatch, tmp_path)
+    assert shown[0].startswith("Too early to say: 90 of 1,800 trainings are in, 10 of each variant")
+    assert any("is partial: 10 draws of each of 9 variants, 90 of 1,800 trials" in words for words in shown)
+    assert any(words.startswith("Not yet: odyssey-jsb is partial, 90 trials so far.") for words in shown)
+    assert any("widget of 90" in words for words in shown)
+    captions = [words for words in shown if isinstance(words, str) and "Study odyssey-jsb" in words]
+    assert captions and all(re.search(r"Study odyssey-jsb · 90 rows · [0-9a-f]{8}\.$", words) for words in captions)
+    assert not any(re.search(r"\bnan\b", words) for words in shown)
+
+
+def test_a_first_draw_that_no_cell_has_finished_is_no_trial_yet(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    frame = made_up.trials(3, study="odyssey-jsb").assign(in_prefix=False)
+    made_up.write(tmp_path / "odyssey-jsb", frame)
+    monkeypatch.setattr(finding, "_roots", lambda: [tmp_path])
+    arm = ok.charts.arm(ok.named_study("odyssey-jsb"))
+    assert arm.trials is None and "no draw finished in every cell yet" in arm.state()
+
+
+def test_a_damaged_study_is_an_error_and_no_study_that_is_not_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = made_up.write(tmp_path / "odyssey-jsb", n_per_cell=5)
+    (folder / "trials.parquet").write_bytes(b"PAR1 and nothing more")
+    monkeypatch.setattr(finding, "_roots", lambda: [tmp_path])
+    with pytest.raises(ok.StudyError):
+        ok.charts.arm(ok.named_study("odyssey-jsb"))
+
+
+def test_a_complete_study_hides_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made_up.write(tmp_path / "first-light", n_per_cell=20)
+    monkeypatch.setattr(finding, "_roots", lambda: [tmp_path])
+    arm = ok.charts.arm(ok.named_study("first-light"))
+    assert not arm.partial
+    with pytest.raises(ok.UsageError, match="top="):
+        arm.say(lambda t: str(ok.compare(t, top=0.05)))
+
+
+def test_with_all_studies_everything_is_drawn_and_nothing_waits(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made_up.write(tmp_path / "odyssey-jsb", n_per_cell=200)
+    made_up.write(tmp_path / "odyssey-jsb-wide", n_per_cell=100, variants=("V", "CIFG", "NFG", "NOAF"))
+    made_up.write(tmp_path / "odyssey-jsb-raw", n_per_cell=200, variants=("V",), n_diverged=0)
+    spec = ok.named_study("odyssey-jsb-unpublished")
+    names = tuple(cell.name for cell in spec.variants)
+    cells = made_up.trials(100, names[:-1], study=spec.name, n_diverged=0)
+    last = made_up.trials(100, ("V",), study=spec.name, seed=1, n_diverged=0)
+    last = last.assign(variant=names[-1], key=last["key"] + "c")
+    made_up.write(tmp_path / spec.name, pd.concat([cells, last], ignore_index=True))
+    shown = pages(monkeypatch, tmp_path)
+    assert not [words for words in shown if "yet" in words or "waits" in words or "cannot tell" in words]
+    assert shown[0].startswith("From 1,800 trainings: vanilla’s best tenth has a mean test loss of ")
+    assert sum("complete: " in words for words in shown) == 4
+    assert any("Optima" in words or "optima lie" in words for words in shown)
+    assert any("momentum alone" in words for words in shown)
+
+
+# ---- the numbers --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return made_up.trials(40, n_diverged=3)
+
+
+def test_figure3_of_these_trials_is_that_of_the_selected_with_lost_ones_counted(table: pd.DataFrame) -> None:
+    found = ok.beside_figure3(table).set_index("variant")
+    chosen = ok.select_top(table, top=0.1).frame
+    for name, cell in chosen.groupby("variant"):
+        assert found.loc[name, "mean"] == pytest.approx(cell["test_metric"].mean())
+        assert list(found.loc[name, ["q25", "median", "q75"]]) == pytest.approx(
+            list(cell["test_metric"].quantile([0.25, 0.5, 0.75]))
+        )
+    assert found.loc["V", ["paper_mean", "paper_q75"]].tolist() == [8.55, 8.599]
+    everything = ok.beside_figure3(table, best=False).set_index("variant")
+    fgr = table[table["variant"].eq("FGR")]["test_metric"].fillna(88 * np.log(2))
+    assert everything.loc["FGR", "lost"] == 3
+    assert everything.loc["FGR", "mean"] == pytest.approx(fgr.mean(), rel=1e-6)
+
+
+def test_a_stand_in_is_not_laid_beside_the_paper() -> None:
+    with pytest.raises(ok.UsageError, match="bach-chorales: not a data set of the paper"):
+        ok.beside_figure3(made_up.trials(40, tasks=("bach-chorales",)))
+
+
+def test_the_best_trial_is_chosen_by_validation_and_shown_by_test(table: pd.DataFrame) -> None:
+    best = ok.best_by_validation(table).iloc[0]
+    row = table.loc[table["valid_metric"].idxmin()]
+    assert (best["key"], best["test_metric"]) == (row["key"], row["test_metric"])
+    assert (best["paper_variant"], best["paper_test_metric"]) == ("NIAF", 8.38)
+
+
+def test_the_paper_s_own_estimate_is_that_of_single_trees_between_the_observed_ends(table: pd.DataFrame) -> None:
+    kept = ok.Trials.from_frame(table, space=ok.ODYSSEY_SPACE)
+    found = ok.paper_shares(kept).set_index("parameters")
+    cell = table[table["variant"].eq("V")]
+    model = ok.fanova(cell, space=ok.ODYSSEY_SPACE, estimand="tree", n_trees=100)
+    ends = {name: (cell[f"params_{name}"].min(), cell[f"params_{name}"].max()) for name in ok.ODYSSEY_SPACE}
+    expected = model.importances(measure=ends).set_index("parameters")["share"]
+    assert found["share"].to_dict() == pytest.approx(expected.to_dict())
+    assert found["share"].sum() == pytest.approx(1.0)
+    assert found.loc["rest", "paper_share"] == pytest.approx(0.053)
+
+
+def test_an_interaction_is_what_both_sides_leave_over_and_averages_out() -> None:
+    surface = ok.known_surface("bench")
+    model = ok.fanova(surface.trials(300, noise=0.1), target="loss", space=surface.space, n_trees=100)
+    maps = ok.pair_effects(model, n_points=21)
+    one = maps[maps["pair"].eq("learning_rate × hidden_size")]
+    grid = one.pivot_table(index="quantile_x", columns="quantile_y", values="interaction").to_numpy()
+    weights = np.ones(21)
+    weights[[0, -1]] = 0.5
+    assert np.abs(grid @ weights).max() < 1e-9 and np.abs(weights @ grid).max() < 1e-9
+    # The truth of this pair is √0.08 · √3(2a − 1) · √3(2b − 1): positive where both are high.
+    assert grid[-3:, -3:].mean() > 0.3 and grid[:3, -3:].mean() < -0.3
+
+
+def test_the_sentences_say_the_numbers_of_the_tables(table: pd.DataFrame) -> None:
+    kept = ok.Trials.from_frame(table, space=ok.ODYSSEY_SPACE)
+    found = ok.beside_figure3(kept).set_index("variant")
+    gap = 100 * (found.loc["V", "mean"] / 8.55 - 1)
+    said = chorales.figure3_answer(kept)
+    assert f"vanilla’s by {gap:+.1f} %" in said and "NFG" in said and "Off the paper’s scale" in said
+    assert "8.38, a trial of NIAF" in chorales.best_answer(kept)
+    comparison = ok.compare(kept, margin=0.05)
+    told = chorales.verdicts_answer(kept, comparison)
+    for name in comparison.to_frame()["variant"]:
+        assert len(re.findall(rf"\b{name}\b", told)) == 1
+    assert isinstance(told, sentences.Sentence)
