@@ -36,7 +36,7 @@ def charts(table: pd.DataFrame) -> dict[str, Any]:
     shares = ok.charts.stacked([known.importances(2).assign(way="corrected")])
     whole = ok.Trials.from_frame(made_up.trials(n_per_cell=40, n_diverged=4), space=ok.ODYSSEY_SPACE)
     studied = dataclasses.replace(whole, curves=made_up.curves(whole.frame))
-    vanilla = ok.fanova(whole, variant="V", n_trees=60, cap=61.0)
+    vanilla = ok.fanova(whole, variant="V", n_trees=100, cap=61.0)
     return {
         "search_explorer": ok.charts.search_explorer(studied),
         "boxes_beside_paper": ok.charts.boxes_beside_paper(whole, ok.compare(whole, margin=0.05)),

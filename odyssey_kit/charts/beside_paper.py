@@ -113,7 +113,7 @@ def _boxes(table: pd.DataFrame, verdicts: pd.Series, *, title: str, mean: bool) 
     ours, paper = (
         alt.Chart(long[long["source"].eq(source)]).encode(x=x, xOffset=side, tooltip=tips) for source in (_OURS, _PAPER)
     )
-    y, top = alt.Y("q25:Q", scale=scale, axis=value.axis()), alt.Y2("q75:Q")
+    y, top = alt.Y("q25:Q", scale=scale, axis=value.axis(title=None)), alt.Y2("q75:Q")
     middle = alt.Y("median:Q", scale=scale)
     fill = alt.Fill(
         "told:N",
@@ -139,7 +139,8 @@ def _boxes(table: pd.DataFrame, verdicts: pd.Series, *, title: str, mean: bool) 
         layers.append(arrows.encode(x=x, xOffset=side, y=alt.Y("q75:Q", scale=scale), tooltip=tips))
     if len(verdicts):
         layers.append(_verdict_marks(long, verdicts, x))
-    heading = alt.Title(title, fontWeight="normal", fontSize=12)
+    # The unit stands here, for a legend lies where an axis has its title.
+    heading = alt.Title(title, subtitle=value.title, fontWeight="normal", fontSize=12)
     chart = frames.layered(*layers).properties(width=288, height=HEIGHTS[2], title=heading)
     return chart.resolve_scale(fill="independent", color="independent", shape="independent")
 
@@ -149,7 +150,7 @@ def _verdict_marks(long: pd.DataFrame, verdicts: pd.Series, x: alt.X) -> alt.Cha
     present = [name for name in VERDICTS if name in set(verdicts)]
     shown = [VERDICTS[name] for name in present]
     marks = long[long["source"].eq(_OURS) & long["told"].isin(present)]
-    key = alt.Legend(title="different from vanilla?", offset=22)
+    key = alt.Legend(title="different from vanilla?", offset=8)
     colours = alt.Scale(domain=present, range=[verdict.colour.light for verdict in shown])
     fills = alt.Scale(domain=present, range=[(v.colour if v.filled else BACKGROUND).light for v in shown])
     shapes = alt.Scale(domain=present, range=[verdict.shape for verdict in shown])

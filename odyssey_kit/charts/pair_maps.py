@@ -55,7 +55,7 @@ def pair_maps(model: Any, *, words: str = "nats a frame", n_points: int = 15) ->
             f"The largest pair is {effect_words(order[0])} with {100 * shares[order[0]]:.2g} % of the variance of "
             f"{model.n_trials_} trials; the interactions reach {largest['interaction']:+.2g} {words}."
         ),
-        usermeta=narrow(104, columns=2),
+        usermeta=narrow(236),
     )
 
 
