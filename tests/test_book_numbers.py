@@ -154,9 +154,8 @@ NUMBERS: dict[str, dict[str, tuple[Number, ...]]] = {
         "✕ diverged, or ended above {}.": (_cap,),
         "with {} % intervals from": (_level,),
         "within {} nats, a margin": (_margin,),
-        "each hyperparameter with a {} % band": (_shares_level,),
-        "corrected, with {} % intervals": (_shares_level,),
-        "curves have {} % bands": (_shares_level,),
+        "The band is a {} % one": (_shares_level,),
+        "shares have {} % intervals and the curves {} % bands": (_shares_level, _shares_level),
         "box ends at {}.": (_end_of_the_box,),
     },
     "the-verdicts": {

@@ -119,7 +119,7 @@ def test_with_all_studies_everything_is_drawn_and_nothing_waits(
     made_up.write(tmp_path / spec.name, pd.concat([cells, last], ignore_index=True))
     shown = pages(monkeypatch, tmp_path)
     assert not [words for words in shown if "yet" in words or "waits" in words or "cannot tell" in words]
-    assert shown[0].startswith("From 1,800 trainings: vanilla’s best tenth has a mean test loss of ")
+    assert shown[0].startswith("From 1,800 trainings: vanilla’s best tenth (20 trials) has a mean test loss of ")
     assert sum("complete: " in words for words in shown) == 4
     assert any("Optima" in words or "optima lie" in words for words in shown)
     assert any("momentum alone" in words for words in shown)

@@ -19,6 +19,7 @@ from odyssey_kit.charts.theme import HEIGHTS, PERCENT, narrow
 __all__ = ["boxes_beside_paper", "figure3_table", "shares_beside_paper"]
 
 _OURS, _PAPER = "these trials", "the paper"
+_CEILING = 1.25  # times the middle upper quartile
 
 
 def figure3_table(trials: Any, *, best: bool = True) -> pd.DataFrame:
@@ -100,7 +101,12 @@ def _long(table: pd.DataFrame, verdicts: pd.Series) -> pd.DataFrame:
 
 def _boxes(table: pd.DataFrame, verdicts: pd.Series, *, title: str, mean: bool) -> alt.LayerChart:
     long, order = _long(table, verdicts), variant_order(table["variant"])
-    value = frames.value_axis(pd.concat([long["q25"], long["q75"]]), "test loss, nats a frame")
+    # One cell that fails half the time would press all the others flat: what is above is cut, and told.
+    ceiling = _CEILING * float(long["q75"].median())
+    beyond = long["q75"].gt(ceiling)
+    long = long.assign(top=long["q75"].clip(upper=ceiling), cut=long["cut"].mask(beyond, "q75"), words="↑")
+    long["words"] = long["words"].mask(beyond, [f"↑ {end:.3g}" for end in long["q75"]])
+    value = frames.value_axis(pd.concat([long["q25"], long["top"]]), "test loss, nats a frame")
     scale = value.scale(start=HEIGHTS[2], stop=frames.LANE)
     x = alt.X("variant:N", sort=order, axis=alt.Axis(labelFontSize=11, title=None), scale=alt.Scale(domain=order))
     side = alt.XOffset("source:N", sort=[_OURS, _PAPER], scale=alt.Scale(domain=[_OURS, _PAPER], paddingInner=0.15))
@@ -109,11 +115,11 @@ def _boxes(table: pd.DataFrame, verdicts: pd.Series, *, title: str, mean: bool) 
         alt.Tooltip("source:N", title="whose"),
         alt.Tooltip("told:N", title="significance"),
     ]
-    tips += [alt.Tooltip(f"{name}:Q", title=name, format=".4g") for name in ("mean", "median")]
+    tips += [alt.Tooltip(f"{name}:Q", title=name, format=".4g") for name in ("mean", "median", "q75")]
     ours, paper = (
         alt.Chart(long[long["source"].eq(source)]).encode(x=x, xOffset=side, tooltip=tips) for source in (_OURS, _PAPER)
     )
-    y, top = alt.Y("q25:Q", scale=scale, axis=value.axis(title=None)), alt.Y2("q75:Q")
+    y, top = alt.Y("q25:Q", scale=scale, axis=value.axis(title=None)), alt.Y2("top:Q")
     middle = alt.Y("median:Q", scale=scale)
     fill = alt.Fill(
         "told:N",
@@ -135,8 +141,8 @@ def _boxes(table: pd.DataFrame, verdicts: pd.Series, *, title: str, mean: bool) 
         ]
     cut = long[long["cut"].str.contains("q75")]
     if len(cut):
-        arrows = alt.Chart(cut).mark_text(text="↑", color=PUBLISHED.light, dy=-8)
-        layers.append(arrows.encode(x=x, xOffset=side, y=alt.Y("q75:Q", scale=scale), tooltip=tips))
+        arrows = alt.Chart(cut).mark_text(color=PUBLISHED.light, dy=-8)
+        layers.append(arrows.encode(x=x, xOffset=side, y=alt.Y("top:Q", scale=scale), text="words:N", tooltip=tips))
     if len(verdicts):
         layers.append(_verdict_marks(long, verdicts, x))
     # The unit stands here, for a legend lies where an axis has its title.
@@ -194,7 +200,12 @@ def shares_beside_paper(model: Any, paper: pd.DataFrame) -> alt.LayerChart:
     -------
     altair.LayerChart
     """
-    ways = ["corrected, 90 % interval", "the paper’s way, these trials", "the paper’s pie"]
+    sure = bool(model.importances()["low"].notna().any())
+    ways = [
+        "corrected, 90 % interval" if sure else "corrected, too few trials for an interval",
+        "the paper’s way, these trials",
+        "the paper’s pie",
+    ]
     ours = model.importances()[["parameters", "share", "low", "high"]].assign(way=ways[0])
     same = paper[["parameters", "share"]].assign(way=ways[1])
     pie = paper[["parameters", "paper_share"]].rename(columns={"paper_share": "share"}).assign(way=ways[2])

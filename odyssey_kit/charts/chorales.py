@@ -49,11 +49,12 @@ def column_answer(arm: Any, *, cap: float) -> Sentence:
     def said(_: Any) -> str:
         vanilla = analysis.beside_figure3(trials).set_index("variant").loc["V"]
         best = analysis.best_by_validation(trials).iloc[0]
+        reached, printed = best["test_metric"], best["paper_test_metric"]
         return (
-            f"{'So far, from' if arm.partial else 'From'} {len(trials):,} trainings: vanilla’s best tenth has a mean "
-            f"test loss of {vanilla['mean']:.2f} nats a frame ({vanilla['paper_mean']:.2f} in the paper), the trial "
-            f"that validation picks has {best['test_metric']:.2f} ({best['paper_test_metric']:.2f}), and "
-            f"{_first_share(arm.fanova('V', cap=cap))}."
+            f"{'So far, from' if arm.partial else 'From'} {len(trials):,} trainings: vanilla’s best tenth "
+            f"({vanilla['n']} trials) has a mean test loss of {vanilla['mean']:.2f} nats a frame "
+            f"({vanilla['paper_mean']:.2f} in the paper), the trial that validation picks has {reached:.2f} "
+            f"({printed:.2f}), and {_first_share(arm.fanova('V', cap=cap))}."
         )
 
     words = arm.say(said)
@@ -69,11 +70,9 @@ def column_answer(arm: Any, *, cap: float) -> Sentence:
 def _first_share(model: Any) -> str:
     """Say which hyperparameter explains most of vanilla's variance, and what the paper's pie gives it."""
     first = model.importances().iloc[0]
-    ends = (
-        ""
-        if pd.isna(first["low"])
-        else f"90 % interval {100 * max(first['low'], 0):.0f} to {100 * first['high']:.0f} %"
-    )
+    ends = "no interval yet"
+    if not pd.isna(first["low"]):
+        ends = f"90 % interval {100 * max(first['low'], 0):.0f} to {100 * first['high']:.0f} %"
     pie = (
         analysis.load_published("odyssey-figure5")
         .frame.query("task == 'jsb-chorales'")

@@ -25,7 +25,8 @@ _HEIGHT = 230
 _KEPT = 16
 # The colours end at this quantile: a few bad trials would make all the others one colour.
 _END = 0.9
-_CURVES_END = 0.95
+# Curves are drawn up to so many times the upper quartile of their points; what is above lies at the edge.
+_CURVES_END = 1.25
 
 
 def search_explorer(trials: Any, *, metric: str = "test_metric") -> alt.ConcatChart:
@@ -196,7 +197,7 @@ def _counted(frame: pd.DataFrame, *, metric: str, inside: Any) -> alt.LayerChart
 def _curve(frame: pd.DataFrame, *, metric: str, picked: Any) -> alt.LayerChart:
     """Draw the learning curve of the picked trial, its best epoch ringed."""
     finite = np.array([value for values in frame["curve_loss"].dropna() for value in values if value is not None])
-    edge = float(np.quantile(finite, _CURVES_END))
+    edge = min(float(finite.max()), _CURVES_END * float(np.quantile(finite, 0.75)))
     value = frames.value_axis([finite.min(), edge], frames.metric_words(frame, metric))
     last = max(epoch for epochs in frame["curve_epoch"].dropna() for epoch in epochs)
     scale = value.scale()
