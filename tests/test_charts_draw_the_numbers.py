@@ -346,6 +346,15 @@ def test_the_search_explorer_draws_every_trial_and_keeps_its_curve(charts: dict[
     assert names == {"search_brush_rate", "search_brush_momentum", "search_picked", "search_variant"}
 
 
+def test_a_trial_without_a_curve_has_an_empty_one() -> None:
+    whole = ok.Trials.from_frame(made_up.trials(n_per_cell=6, n_diverged=0), space=ok.ODYSSEY_SPACE)
+    curves = made_up.curves(whole.frame)
+    lost = whole.frame["key"].iloc[7]
+    chart = ok.charts.search_explorer(dataclasses.replace(whole, curves=curves[curves["key"].ne(lost)]))
+    rows = {row["key"]: row for row in rows_with(chart.to_dict(), "key", "curve_loss")}
+    assert (rows[lost]["curve_epoch"], rows[lost]["curve_loss"]) == ([], [])
+
+
 def test_boxes_and_shares_beside_the_paper_are_those_of_the_tables(charts: dict[str, Any]) -> None:
     whole = made_up.trials(n_per_cell=40, n_diverged=4)
     expected: dict[Any, set[float]] = {}

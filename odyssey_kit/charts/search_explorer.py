@@ -57,6 +57,9 @@ def search_explorer(trials: Any, *, metric: str = "test_metric") -> alt.ConcatCh
     frame = frames.with_lane(frames.drawn(trials, needed=("key", "valid_metric", metric, *_SETTINGS)), metric=metric)
     frame = frames.with_settings(frame, metric=metric).assign(from_one=1.0 - frame["params_momentum"])
     frame = frame.merge(_curves(trials.curves), on="key", how="left")
+    for column in ("curve_epoch", "curve_loss"):
+        # A trial that diverged in its first epoch has no curve; Vega flattens no list only if it is one.
+        frame[column] = [values if isinstance(values, list) else [] for values in frame[column]]
     drawn = frame[frame["outcome"].eq("drawn")]
     if drawn.empty:
         raise UsageError(f"all {len(frame)} trials diverged or failed, so there is no outcome to draw")
@@ -196,10 +199,10 @@ def _counted(frame: pd.DataFrame, *, metric: str, inside: Any) -> alt.LayerChart
 
 def _curve(frame: pd.DataFrame, *, metric: str, picked: Any) -> alt.LayerChart:
     """Draw the learning curve of the picked trial, its best epoch ringed."""
-    finite = np.array([value for values in frame["curve_loss"].dropna() for value in values if value is not None])
+    finite = np.array([value for values in frame["curve_loss"] for value in values if value is not None])
     edge = min(float(finite.max()), _CURVES_END * float(np.quantile(finite, 0.75)))
     value = frames.value_axis([finite.min(), edge], frames.metric_words(frame, metric))
-    last = max(epoch for epochs in frame["curve_epoch"].dropna() for epoch in epochs)
+    last = max(epoch for epochs in frame["curve_epoch"] for epoch in epochs)
     scale = value.scale()
     scale.clamp = True
     axis = alt.Axis(
