@@ -27,10 +27,8 @@ def figure3_table(trials: Any, *, best: bool = True) -> pd.DataFrame:
 
     Parameters
     ----------
-    trials : Trials or pandas.DataFrame
-        Trials of a task of the paper.
-    best : bool
-        Whether of the best tenth of each variant by validation, or of all its trials.
+    trials, best
+        As in `odyssey_kit.beside_figure3`, whose rows these are.
 
     Returns
     -------
