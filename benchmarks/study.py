@@ -69,9 +69,15 @@ def overhead(folder: Path, trials: int) -> tuple[float, Path]:
     return took / of.trial_count, path
 
 
-def ours(folder: Path, specs: list[ok.TrialSpec], of: ok.StudySpec) -> float:
+def serial(folder: Path, of: ok.StudySpec) -> float:
+    """Return trials a second of our whole loop in one process: plan, work, store."""
+    settings = {"path": folder / "serial.sqlite", "results": folder / "none", "progress": False, "work": made_up}
+    return of.trial_count / seconds(lambda: ok.run_study(of, executor="serial", **settings))
+
+
+def stored(folder: Path, specs: list[ok.TrialSpec], of: ok.StudySpec) -> float:
     """Return durable results a second into our store."""
-    with open_for_writing(of, folder / "ours.sqlite") as store:
+    with open_for_writing(of, folder / "stored.sqlite") as store:
         results = [(spec, made_up(spec)) for spec in specs]
         return len(specs) / seconds(lambda: [store.add(spec, result) for spec, result in results])
 
@@ -136,13 +142,20 @@ def measure(quick: bool) -> list[Row]:
                 met=median(looks) <= 0.3, measured={"seconds": looks},
             )
         )  # fmt: skip
-        rate, others = ours(folder, specs, of), rivals(folder, specs)
-        best = max(others.values())
+        rate = stored(folder, specs, of)
         rows.append(
             Row(
-                workload=f"{durable} durable results of {CURVE} epochs", ours=f"{rate:.0f} a second",
-                rivals="; ".join(f"{who} {their:.0f}" for who, their in others.items()), ratio=f"{rate / best:.1f} ×",
-                goal="≥ 200 a second", met=rate >= 200, measured={"ours": rate, **others},
+                workload=f"{durable} durable results of {CURVE} epochs into the store", ours=f"{rate:.0f} a second",
+                goal="≥ 200 a second", met=rate >= 200, measured={"ours": rate},
+            )
+        )  # fmt: skip
+        loop, others = serial(folder, of), rivals(folder, specs)
+        rows.append(
+            Row(
+                workload=f"{durable} trials of no work one after the other, {CURVE} epochs each",
+                ours=f"{loop:.0f} a second", ratio=f"{loop / max(others.values()):.1f} ×",
+                rivals="; ".join(f"{who} {their:.0f}" for who, their in others.items()),
+                measured={"ours": loop, **others},
             )
         )  # fmt: skip
         took = scaling(folder, 9 if quick else 90)

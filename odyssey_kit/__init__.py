@@ -74,6 +74,7 @@ _PUBLIC = {
     "MissingDataError": "errors",
     "OdysseyError": "errors",
     "StudyError": "errors",
+    "UnfinishedBlockError": "errors",
     "UsageError": "errors",
 }
 _MODULES = ("charts", "explorers")
@@ -153,6 +154,7 @@ if TYPE_CHECKING:
     from odyssey_kit.errors import MissingDataError as MissingDataError
     from odyssey_kit.errors import OdysseyError as OdysseyError
     from odyssey_kit.errors import StudyError as StudyError
+    from odyssey_kit.errors import UnfinishedBlockError as UnfinishedBlockError
     from odyssey_kit.errors import UsageError as UsageError
     from odyssey_kit.explorers import MarginalExplorer as MarginalExplorer
     from odyssey_kit.search import StudySpec as StudySpec

@@ -5,7 +5,7 @@ May import nothing of the package. The command line turns them into one line and
 
 from __future__ import annotations
 
-__all__ = ["DataError", "MissingDataError", "OdysseyError", "StudyError", "UsageError"]
+__all__ = ["DataError", "MissingDataError", "OdysseyError", "StudyError", "UnfinishedBlockError", "UsageError"]
 
 
 class OdysseyError(Exception):
@@ -20,6 +20,10 @@ class UsageError(OdysseyError, ValueError):
 
 class StudyError(OdysseyError, RuntimeError):
     """A store, plan or published study that does not fit what was asked of it."""
+
+
+class UnfinishedBlockError(StudyError):
+    """A published study in its first steps: no block of draws is finished in every cell, so nothing compares yet."""
 
 
 class DataError(OdysseyError, OSError):

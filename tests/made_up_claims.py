@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 import odyssey_kit as ok
 from odyssey_kit.analysis.claims import Claim, Evidence, conventions
@@ -72,6 +73,34 @@ def table(
     return pd.concat(frames, ignore_index=True)
 
 
+def selected(
+    effects: Mapping[str, float], *, agreement: float, seed: int, task: str = "jsb-chorales", n: int = 200
+) -> pd.DataFrame:
+    """Return trials as a random search gives them: a skewed level, and validation that predicts test more or less.
+
+    All cells have the same law, and each its effect.
+    """
+    rng = np.random.default_rng([seed, int(1000 * agreement)])
+    frames = []
+    for name, effect in effects.items():
+        level = 8.5 + 0.35 * rng.gamma(1.5, 1.0, n) + effect
+        valid, test = level + 0.06 * np.sqrt(1 - agreement) * rng.standard_normal((2, n))
+        rows = {
+            "key": [f"{seed}{name}{i}" for i in range(n)],
+            "study": "made-up",
+            "task": task,
+            "variant": name,
+            "index": range(n),
+            "state": "COMPLETE",
+            "metric": "made-up",
+            "valid_metric": valid,
+            "test_metric": test,
+            **{f"params_{p}": 1.0 for p in ("learning_rate", "hidden_size", "momentum", "input_noise_std")},
+        }
+        frames.append(pd.DataFrame(rows))
+    return pd.concat(frames, ignore_index=True)
+
+
 def study(name: str, frame: pd.DataFrame, *, paired: bool = False, space: Any = None, curves: Any = None) -> Trials:
     """Return a table as a published study."""
     trials = Trials.from_frame(frame.assign(study=name), name=name, space=space or ok.ODYSSEY_SPACE)
@@ -90,6 +119,11 @@ def evidence(claim: Claim, frame: pd.DataFrame | Mapping[str, pd.DataFrame], **o
     """Return the first study of a claim with these trials; or several studies, by name."""
     frames = {claim.studies[0]: frame} if isinstance(frame, pd.DataFrame) else frame
     return Evidence(studies={name: study(name, rows, **options) for name, rows in frames.items()})
+
+
+def holds(wrong: int, times: int, nominal: float) -> bool:
+    """Tell whether so many errors are compatible with the nominal level, one-sided at one in a thousand."""
+    return bool(stats.binom.sf(wrong - 1, times, nominal) > 0.001)
 
 
 def tasks_of(claim: Claim) -> list[str]:

@@ -14,7 +14,7 @@ import pytest
 from conftest import BOOK
 
 import odyssey_kit as ok
-from odyssey_kit.analysis import trials as finding
+from odyssey_kit.analysis import loading as finding
 from odyssey_kit.charts import chorales, sentences
 
 CHAPTER = BOOK / "the-odyssey-on-chorales.md"

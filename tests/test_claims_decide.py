@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
+import made_up_breuel as breuel
 import made_up_claims as made
 import numpy as np
 import pandas as pd
@@ -319,51 +319,27 @@ def _same_curves(claim: Claim) -> Evidence:
     return made.evidence(claim, pd.concat(same, ignore_index=True))
 
 
-def _ceiling(claim: Claim, *, width: float, n: int = 660) -> Evidence:
-    def chance(rows: pd.DataFrame) -> Any:
-        return 1 / (1 + np.exp(-(rows["log_rate"] + 3.5) * 4.39 / width))
-
-    frame = made.table(["LSTM"], task="mnist", n=n, change=partial(made.diverge, chance=chance))
-    return made.evidence(claim, frame)
-
-
 scenario(
     "sharp_ceiling",
-    reproduced=lambda c: _ceiling(c, width=0.15),
-    contradicted=lambda c: _ceiling(c, width=2.0),
-    undecided=lambda c: _ceiling(c, width=0.5, n=200),
+    reproduced=lambda c: breuel.ceiling(c, width=0.15),
+    contradicted=lambda c: breuel.ceiling(c, width=2.0),
+    undecided=lambda c: breuel.ceiling(c, width=0.5, n=200),
 )
-
-
-def _scaling(claim: Claim, exponent: float, spread: float = 0.05) -> Evidence:
-    def law(drawn: pd.DataFrame) -> np.ndarray:
-        middle = -3 + exponent * (np.log10(1 - drawn["params_momentum"]) + 1)
-        return np.exp(0.2 * (drawn["log_rate"] - middle) ** 2)
-
-    return made.evidence(claim, made.table(["LSTM"], task="mnist", n=427, law=law, spread=spread))
 
 
 scenario(
     "momentum_exponent",
-    reproduced=lambda c: _scaling(c, -1.0),
-    contradicted=lambda c: _scaling(c, 1.0),
-    undecided=lambda c: _scaling(c, 0.0, spread=30.0),
+    reproduced=lambda c: breuel.scaling(c, -1.0),
+    contradicted=lambda c: breuel.scaling(c, 1.0),
+    undecided=lambda c: breuel.scaling(c, 0.0, spread=30.0),
 )
-
-
-def _apart(claim: Claim, decades: float, spread: float) -> Evidence:
-    frames = []
-    for i, name in enumerate(claim.settings["conditions"]):
-        law = partial(made.valley, at=-4.5 + decades * i / 5)
-        frames.append(made.table([name], task="mnist", n=100, law=law, spread=spread))
-    return made.evidence(claim, pd.concat(frames, ignore_index=True))
 
 
 scenario(
     "optima_apart",
-    reproduced=lambda c: _apart(c, 2.0, 0.05),
-    contradicted=lambda c: _apart(c, 0.2, 0.02),
-    undecided=lambda c: _apart(c, 1.1, 0.6),
+    reproduced=lambda c: breuel.apart(c, 2.0, 0.05),
+    contradicted=lambda c: breuel.apart(c, 0.2, 0.02),
+    undecided=lambda c: breuel.apart(c, 1.1, 0.6),
 )
 
 # ---- size and noise ---------------------------------------------------------------------------
@@ -453,131 +429,59 @@ scenario(
 )
 
 
-def _cells(claim: Claim, effects: Mapping[str, float], *, spread: float, n: int = 200) -> Evidence:
-    return made.evidence(claim, made.table(effects, task=made.first_task(claim), n=n, law=made.flat, spread=spread))
-
-
-def _outputs(claim: Claim, logistic: float, spread: float) -> Evidence:
-    return _cells(claim, {"LSTM+logistic": logistic, "LSTM+softmax": 0.0}, spread=spread)
-
-
 scenario(
     "condition_difference",
-    reproduced=lambda c: _outputs(c, 20.0, 0.1),
-    contradicted=lambda c: _outputs(c, 1.0, 0.1),
-    undecided=lambda c: _outputs(c, 6.5, 3.0),
+    reproduced=lambda c: breuel.outputs(c, 20.0, 0.1),
+    contradicted=lambda c: breuel.outputs(c, 1.0, 0.1),
+    undecided=lambda c: breuel.outputs(c, 6.5, 3.0),
 )
-
-
-def _types(claim: Claim, best: float, spread: float, other: float = 1.0) -> Evidence:
-    others = dict.fromkeys(("LINLSTM", "RELULSTM", "RELU2LSTM", "RELUTANHLSTM"), other)
-    effects = {"NPLSTM": best, "LSTM": 0.0, **others}
-    both = {name + output: effect for output in ("+softmax", "+logistic") for name, effect in effects.items()}
-    return _cells(claim, both, spread=spread)
 
 
 scenario(
     "probability_of_best",
-    reproduced=lambda c: _types(c, -0.5, 0.1),
-    contradicted=lambda c: _types(c, 0.5, 0.1),
-    undecided=lambda c: _tied(c),
+    reproduced=lambda c: breuel.types(c, -0.5, 0.1),
+    contradicted=lambda c: breuel.types(c, 0.5, 0.1),
+    undecided=lambda c: breuel.tied(c),
 )
-
-
-def _tied(claim: Claim) -> Evidence:
-    """Return NPLSTM and LSTM with the very same numbers: which is the best is a toss of a coin in each resample."""
-    one = _types(claim, 0.0, 0.3).studies[claim.studies[0]].frame
-    for output in ("+softmax", "+logistic"):
-        same = [one["variant"].eq(name + output).to_numpy() for name in ("NPLSTM", "LSTM")]
-        for name in ("valid_metric", "test_metric"):
-            one.loc[same[0], name] = one.loc[same[1], name].to_numpy()
-    return made.evidence(claim, one)
-
-
-def _targets(claim: Claim, best: float, spread: float) -> Evidence:
-    effects = {**dict.fromkeys(claim.settings["best"], best), **dict.fromkeys(claim.settings["others"], 0.0)}
-    return _cells(claim, effects, spread=spread)
 
 
 scenario(
     "best_condition",
-    reproduced=lambda c: _targets(c, -1.0, 0.1),
-    contradicted=lambda c: _targets(c, 1.0, 0.1),
-    undecided=lambda c: _targets(c, -0.1, 0.5),
+    reproduced=lambda c: breuel.targets(c, -1.0, 0.1),
+    contradicted=lambda c: breuel.targets(c, 1.0, 0.1),
+    undecided=lambda c: breuel.targets(c, -0.1, 0.5),
 )
-
-
-def _directions(claim: Claim, effect: float, spread: float) -> Evidence:
-    return _cells(claim, {"BIDI+ctc": effect, "LSTM1+ctc": 0.0}, spread=spread, n=600)
 
 
 scenario(
     "better_at_every_size",
-    reproduced=lambda c: _directions(c, -1.0, 0.1),
-    contradicted=lambda c: _directions(c, 1.0, 0.1),
-    undecided=lambda c: _directions(c, -0.45, 1.2),
+    reproduced=lambda c: breuel.directions(c, -1.0, 0.1),
+    contradicted=lambda c: breuel.directions(c, 1.0, 0.1),
+    undecided=lambda c: breuel.directions(c, -0.45, 1.2),
 )
-
-
-def _binned(claim: Claim, effect: float, spread: float) -> Evidence:
-    name, bins = claim.settings["parameter"], claim.settings["bins"]
-
-    def change(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-        if name == "momentum":
-            values = 1 - np.exp(rng.uniform(np.log(0.01), 0, len(frame)))
-        else:
-            values = np.exp(rng.uniform(np.log(bins[0]), np.log(bins[-1]), len(frame))).round()
-        frame = frame.assign(**{f"params_{name}": values})
-        shift = np.where(values >= bins[-2], effect, 0.0)
-        return frame.assign(**{metric: frame[metric] + shift for metric in ("valid_metric", "test_metric")})
-
-    frame = made.table(["LSTM"], task="mnist", law=made.flat, n=4000, spread=spread, change=change)
-    return made.evidence(claim, frame)
 
 
 scenario(
     "no_effect_on_best",
-    reproduced=lambda c: _binned(c, 0.0, 0.05),
-    contradicted=lambda c: _binned(c, 1.0, 0.1),
-    undecided=lambda c: _binned(c, 0.05, 1.0),
+    reproduced=lambda c: breuel.binned(c, 0.0, 0.05),
+    contradicted=lambda c: breuel.binned(c, 1.0, 0.1),
+    undecided=lambda c: breuel.binned(c, 0.05, 1.0),
 )
-
-
-def _slow(claim: Claim, factor: float, rests: bool) -> Evidence:
-    first = made.table(["LSTM+logistic", "LSTM+softmax"], task=made.first_task(claim), n=30, law=made.flat)
-    rows = []
-    for trial in first.itertuples():
-        slow = trial.variant == "LSTM+logistic"
-        steps = np.arange(1, 201) * 1000.0
-        fall = np.exp(-steps / (30_000 * (factor if slow else 1.0)))
-        if rests and slow:
-            fall = np.repeat([0.95, 0.7, 0.35, 0.05], 50) + 1e-4 * np.sin(np.arange(200))
-        values = 100 * fall * np.exp(0.01 * (trial.index - 15) / 15)
-        rows.append(pd.DataFrame({"key": trial.key, "epoch": range(1, 201), "updates": steps, "valid_metric": values}))
-    return made.evidence(claim, first, curves=pd.concat(rows, ignore_index=True))
 
 
 scenario(
     "slow_start",
-    reproduced=lambda c: _slow(c, 4.0, rests=True),
-    contradicted=lambda c: _slow(c, 1.2, rests=False),
-    undecided=lambda c: _slow(c, 4.0, rests=False),
+    reproduced=lambda c: breuel.slow(c, 4.0, rests=True),
+    contradicted=lambda c: breuel.slow(c, 1.2, rests=False),
+    undecided=lambda c: breuel.slow(c, 4.0, rests=False),
 )
-
-
-def _mass(claim: Claim, ratio: float, noise: float) -> Evidence:
-    cells = [*claim.settings["ctc"], *claim.settings["fixed"]]
-    frame = made.table(cells, task="mnist", law=made.flat)
-    rng = np.random.default_rng(0)
-    level = np.where(frame["variant"].isin(claim.settings["fixed"]), 1.0, ratio)
-    return made.evidence(claim, frame.assign(target_mass=level * np.exp(noise * rng.standard_normal(len(frame)))))
 
 
 scenario(
     "target_mass",
-    reproduced=lambda c: _mass(c, 2.0, 0.1),
-    contradicted=lambda c: _mass(c, 0.5, 0.1),
-    undecided=lambda c: _mass(c, 1.01, 0.5),
+    reproduced=lambda c: breuel.mass(c, 2.0, 0.1),
+    contradicted=lambda c: breuel.mass(c, 0.5, 0.1),
+    undecided=lambda c: breuel.mass(c, 1.01, 0.5),
 )
 
 # ---- single levels and repeats ----------------------------------------------------------------
@@ -602,187 +506,85 @@ scenario(
 )
 
 
-def _errors(claim: Claim, level: float) -> Evidence:
-    def change(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-        return frame.assign(
-            valid_metric=frame["valid_metric"] - 8.6 + level, test_metric=frame["test_metric"] - 8.6 + level
-        )
-
-    frame = made.table(["LSTM"], task="mnist", law=made.flat, spread=0.02, change=change)
-    return made.evidence(claim, _with_seeds(frame, 3) if "seeds" in claim.settings else frame)
-
-
-def _with_seeds(frame: pd.DataFrame, seeds: int) -> pd.DataFrame:
-    """Return the first settings, each several times with other noise."""
-    rng = np.random.default_rng(0)
-    repeated = pd.concat([frame.head(50)] * seeds, ignore_index=True)
-    noise = 0.01 * rng.standard_normal(len(repeated))
-    return repeated.assign(
-        index=range(len(repeated)),
-        key=[f"s{i}" for i in range(len(repeated))],
-        test_metric=repeated["test_metric"] + noise,
-    )
-
-
 scenario(
     "tenth_best",
-    reproduced=lambda c: _errors(c, 0.9),
-    contradicted=lambda c: _errors(c, 1.5),
-    undecided=lambda c: _errors(c, 1.1),
+    reproduced=lambda c: breuel.errors(c, 0.9),
+    contradicted=lambda c: breuel.errors(c, 1.5),
+    undecided=lambda c: breuel.errors(c, 1.1),
 )
 scenario(
     "best_error",
-    reproduced=lambda c: _errors(c, 0.75),
-    contradicted=lambda c: _errors(c, 1.5),
-    undecided=lambda c: _errors(c, 0.95),
+    reproduced=lambda c: breuel.errors(c, 0.75),
+    contradicted=lambda c: breuel.errors(c, 1.5),
+    undecided=lambda c: breuel.errors(c, 0.95),
 )
-
-
-def _smooth(claim: Claim, *, noise: float, bumps: float = 0.0) -> Evidence:
-    def law(drawn: pd.DataFrame) -> np.ndarray:
-        rough = bumps * np.sin(700 * drawn["log_rate"])
-        return np.exp(0.4 * (drawn["log_rate"] + 3) ** 2 + 0.5 * np.log10(drawn["params_hidden_size"]) + rough)
-
-    frame = made.table(["LSTM"], task="mnist", law=law, spread=0.0, n=200)
-    rng = np.random.default_rng(0)
-    both = pd.concat([frame, *[frame.head(50)] * 2], ignore_index=True)
-    factor = np.exp(noise * rng.standard_normal(len(both)))
-    level = both["test_metric"] * factor
-    return made.evidence(
-        claim,
-        both.assign(
-            valid_metric=level, test_metric=level, index=range(len(both)), key=[f"k{i}" for i in range(len(both))]
-        ),
-    )
 
 
 scenario(
     "smooth_dependence",
-    reproduced=lambda c: _smooth(c, noise=0.03),
-    contradicted=lambda c: _smooth(c, noise=1.2),
-    undecided=lambda c: _smooth(c, noise=0.26),
+    reproduced=lambda c: breuel.smooth(c, noise=0.03),
+    contradicted=lambda c: breuel.smooth(c, noise=1.2),
+    undecided=lambda c: breuel.smooth(c, noise=0.26),
 )
-
-
-def _trainings(claim: Claim, *, improve: float, overtrained: bool = False) -> Evidence:
-    frame = made.table(["LSTM"], task="mnist", n=660, law=made.flat)
-    frame["params_learning_rate"] = np.where(frame.index < 60, 1e-6, frame["params_learning_rate"])
-    frame["params_hidden_size"] = np.where(frame.index < 60, 200, frame["params_hidden_size"])
-    frame["train_loss"] = np.where(frame.index < 60, 0.0 if overtrained else 5.0, 1.0)
-    rows = []
-    for i, key in enumerate(frame["key"].head(60)):
-        falls = np.linspace(9, 5, 30) if i < improve * 60 else np.concatenate([np.linspace(9, 5, 9), np.full(21, 6.0)])
-        loss = np.full(30, 0.0 if overtrained else 5.0)
-        rows.append(pd.DataFrame({"key": key, "epoch": range(1, 31), "test_metric": falls, "train_loss": loss}))
-    curves = pd.concat(rows, ignore_index=True).assign(valid_metric=lambda c: c["test_metric"], updates=0)
-    return made.evidence(claim, frame, curves=curves)
 
 
 scenario(
     "slow_not_overtrained",
-    reproduced=lambda c: _trainings(c, improve=1.0),
-    contradicted=lambda c: _trainings(c, improve=0.3, overtrained=True),
-    undecided=lambda c: _trainings(c, improve=0.9),
+    reproduced=lambda c: breuel.trainings(c, improve=1.0),
+    contradicted=lambda c: breuel.trainings(c, improve=0.3, overtrained=True),
+    undecided=lambda c: breuel.trainings(c, improve=0.9),
 )
-
-
-def _bands(claim: Claim, share: float) -> Evidence:
-    def chance(rows: pd.DataFrame) -> Any:
-        return np.where(rows["log_rate"] > -3, share, 0.0)
-
-    variants = claim.settings["variants"]
-    change = partial(made.diverge, chance=chance)
-    return made.evidence(claim, made.table(variants, task="mnist", n=200, change=change))
 
 
 scenario(
     "failing_band",
-    reproduced=lambda c: _bands(c, 1.0),
-    contradicted=lambda c: _bands(c, 0.1),
-    undecided=lambda c: _bands(c, 0.75),
+    reproduced=lambda c: breuel.bands(c, 1.0),
+    contradicted=lambda c: breuel.bands(c, 0.1),
+    undecided=lambda c: breuel.bands(c, 0.75),
 )
-
-
-def _repeats(claim: Claim, *, seeds_sd: float, settings: int = 50) -> Evidence:
-    frame = made.table(["LSTM"], task="mnist", n=settings, law=made.valley, spread=0.0)
-    rng = np.random.default_rng(0)
-    every = pd.concat([frame] * 5, ignore_index=True)
-    noise = seeds_sd * rng.standard_normal(len(every))
-    keys = [f"r{i}" for i in range(len(every))]
-    return made.evidence(
-        claim, every.assign(test_metric=every["test_metric"] + noise, index=range(len(every)), key=keys)
-    )
 
 
 scenario(
     "repeatability",
-    reproduced=lambda c: _repeats(c, seeds_sd=0.1),
-    contradicted=lambda c: _repeats(c, seeds_sd=2.0),
-    undecided=lambda c: _repeats(c, seeds_sd=0.42, settings=20),
+    reproduced=lambda c: breuel.repeats(c, seeds_sd=0.1),
+    contradicted=lambda c: breuel.repeats(c, seeds_sd=2.0),
+    undecided=lambda c: breuel.repeats(c, seeds_sd=0.42, settings=20),
 )
 
 # ---- long trainings ---------------------------------------------------------------------------
 
 
-def _long(
-    claim: Claim, *, rise: float, n: int = 120, order: float = -0.5, lowest: float = 1e6, train: float = 1.0
-) -> Evidence:
-    frame = made.table(["LSTM"], task="archiscribe-lines", n=n, law=made.flat)
-    rng = np.random.default_rng(0)
-    rows = []
-    for i, (key, rate) in enumerate(zip(frame["key"], frame["params_learning_rate"], strict=True)):
-        steps = np.linspace(0, 3.2e6, 201)[1:]
-        turn = lowest * (rate / 1e-4) ** order
-        turn = float(np.clip(turn, 1e5, 2.6e6))
-        bowl = 8 + 20 * np.exp(-steps / 5e4) + np.where(steps > turn, (steps - turn) / 2e5, 0.0) * (i < rise * n)
-        bowl += np.where(steps < turn, (turn - steps) / 1e6, 0.0)
-        loss = bowl if i < train * n else np.linspace(9, 1, 200)
-        rows.append(
-            pd.DataFrame(
-                {
-                    "key": key,
-                    "epoch": np.arange(1, 201),
-                    "updates": steps,
-                    "valid_metric": bowl,
-                    "test_metric": bowl + 0.01 * rng.standard_normal(200),
-                    "train_loss": loss + 0.01 * rng.standard_normal(200),
-                }
-            )
-        )
-    return made.evidence(claim, frame, curves=pd.concat(rows, ignore_index=True))
-
-
 scenario(
     "eventual_divergence",
-    reproduced=lambda c: _long(c, rise=1.0),
-    contradicted=lambda c: _long(c, rise=0.5),
-    undecided=lambda c: _long(c, rise=1.0, n=40),
+    reproduced=lambda c: breuel.long(c, rise=1.0),
+    contradicted=lambda c: breuel.long(c, rise=0.5),
+    undecided=lambda c: breuel.long(c, rise=1.0, n=40),
 )
 scenario(
     "later_with_lower_rate",
-    reproduced=lambda c: _long(c, rise=1.0, n=40),
-    contradicted=lambda c: _long(c, rise=1.0, n=40, order=0.5),
-    undecided=lambda c: _long(c, rise=1.0, n=40, order=0.0),
+    reproduced=lambda c: breuel.long(c, rise=1.0, n=40),
+    contradicted=lambda c: breuel.long(c, rise=1.0, n=40, order=0.5),
+    undecided=lambda c: breuel.long(c, rise=1.0, n=40, order=0.0),
 )
 scenario(
     "rises_in_training_too",
-    reproduced=lambda c: _long(c, rise=1.0, train=1.0),
-    contradicted=lambda c: _long(c, rise=1.0, train=0.5),
-    undecided=lambda c: _long(c, rise=1.0, n=20, train=0.95),
+    reproduced=lambda c: breuel.long(c, rise=1.0, train=1.0),
+    contradicted=lambda c: breuel.long(c, rise=1.0, train=0.5),
+    undecided=lambda c: breuel.long(c, rise=1.0, n=20, train=0.95),
 )
 scenario(
     "optimum_step",
-    reproduced=lambda c: _long(c, rise=1.0, n=40, order=0.0, lowest=1e6),
-    contradicted=lambda c: _long(c, rise=1.0, n=40, order=0.0, lowest=1.2e5),
-    undecided=lambda c: _long(c, rise=1.0, n=40, order=-0.9, lowest=3e5),
+    reproduced=lambda c: breuel.long(c, rise=1.0, n=40, order=0.0, lowest=1e6),
+    contradicted=lambda c: breuel.long(c, rise=1.0, n=40, order=0.0, lowest=1.2e5),
+    undecided=lambda c: breuel.long(c, rise=1.0, n=40, order=-0.9, lowest=3e5),
 )
 
 
 scenario(
     "conjunction",
-    reproduced=lambda c: _types(c, -0.5, 0.1, other=2.0),
-    contradicted=lambda c: _types(c, 0.5, 0.1, other=2.0),
-    undecided=lambda c: _types(c, -0.5, 0.5, other=0.32),
+    reproduced=lambda c: breuel.types(c, -0.5, 0.1, other=2.0),
+    contradicted=lambda c: breuel.types(c, 0.5, 0.1, other=2.0),
+    undecided=lambda c: breuel.types(c, -0.5, 0.5, other=0.32),
 )
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import made_up_claims as made
-import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 import odyssey_kit as ok
 from odyssey_kit.analysis.claims import claims, conventions
@@ -21,37 +19,9 @@ from odyssey_kit.analysis.claims.findings import CONTRADICTED, REPRODUCED
 MARGIN = conventions().tasks["jsb-chorales"].margin
 
 
-def _selected(
-    effect: float, agreement: float, seed: int, variants: tuple[str, ...] = ("X",), n: int = 200
-) -> pd.DataFrame:
-    """Return trials as a random search gives them: a skewed level, and validation that predicts test more or less.
-
-    All cells have the same law, and the effect is added to all but vanilla's.
-    """
-    n, rng = 200, np.random.default_rng([seed, int(1000 * agreement)])
-    frames = []
-    for name in ("V", *variants):
-        level = 8.5 + 0.35 * rng.gamma(1.5, 1.0, n)
-        own = 0.06 * np.sqrt(1 - agreement) * rng.standard_normal((2, n))
-        test = level + own[0] + (effect if name != "V" else 0.0)
-        valid = level + own[1] + (effect if name != "V" else 0.0)
-        frames.append(
-            pd.DataFrame(
-                {
-                    "key": [f"{seed}{name}{i}" for i in range(n)],
-                    "study": "odyssey-jsb",
-                    "task": "jsb-chorales",
-                    "variant": name,
-                    "index": range(n),
-                    "state": "COMPLETE",
-                    "metric": "made-up",
-                    "valid_metric": valid,
-                    "test_metric": test,
-                    **{f"params_{p}": 1.0 for p in ("learning_rate", "hidden_size", "momentum", "input_noise_std")},
-                }
-            )
-        )
-    return pd.concat(frames, ignore_index=True)
+def _selected(effect: float, agreement: float, seed: int, variants: tuple[str, ...] = ("X",)) -> pd.DataFrame:
+    """Return vanilla and variants that all have the same effect."""
+    return made.selected({"V": 0.0, **dict.fromkeys(variants, effect)}, agreement=agreement, seed=seed)
 
 
 def _verdict(name: str, frame: pd.DataFrame) -> str:
@@ -60,10 +30,6 @@ def _verdict(name: str, frame: pd.DataFrame) -> str:
 
 def _count(name: str, wrong: str, make: Callable[[int], pd.DataFrame], times: int) -> int:
     return sum(_verdict(name, make(seed)) == wrong for seed in range(times))
-
-
-def _renamed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    return frame.assign(variant=frame["variant"].replace("X", name))
 
 
 # claim, what would be wrong, the true effect, the nominal level of that error
@@ -80,18 +46,13 @@ def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(conventions().selection, "resamples", 2000)
 
 
-def _holds(wrong: int, times: int, nominal: float) -> bool:
-    """Tell whether so many errors are compatible with the nominal level, one-sided at one in a thousand."""
-    return bool(stats.binom.sf(wrong - 1, times, nominal) > 0.001)
-
-
 @pytest.mark.parametrize("agreement", [0.0, 0.9])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.split("(")[0].strip().replace(" ", "-"))
 def test_errors_are_rare_in_a_few_simulations(case: str, agreement: float) -> None:
     name, wrong, variant, effect, nominal = CASES[case]
     times = 30
-    found = _count(name, wrong, lambda seed: _renamed(_selected(effect, agreement, seed), variant), times)
-    assert _holds(found, times, nominal), f"{found} wrong verdicts of {times}"
+    found = _count(name, wrong, lambda seed: _selected(effect, agreement, seed, (variant,)), times)
+    assert made.holds(found, times, nominal), f"{found} wrong verdicts of {times}"
 
 
 @pytest.mark.slow
@@ -100,9 +61,9 @@ def test_errors_are_rare_in_a_few_simulations(case: str, agreement: float) -> No
 def test_errors_are_within_their_nominal_level(case: str, agreement: float) -> None:
     name, wrong, variant, effect, nominal = CASES[case]
     times = 400
-    found = _count(name, wrong, lambda seed: _renamed(_selected(effect, agreement, seed), variant), times)
+    found = _count(name, wrong, lambda seed: _selected(effect, agreement, seed, (variant,)), times)
     print(f"{case}, agreement {agreement}: {found} of {times} = {found / times:.4f}, nominal {nominal:.4f}")
-    assert _holds(found, times, nominal), f"{found} wrong verdicts of {times}"
+    assert made.holds(found, times, nominal), f"{found} wrong verdicts of {times}"
 
 
 @pytest.mark.slow
@@ -118,7 +79,7 @@ def test_alike_variants_are_rarely_told_apart(
     verdicts = [_verdict(name, _selected(0.0, agreement, seed, variants)) for seed in range(times)]
     found = sum(verdict in (REPRODUCED, CONTRADICTED) for verdict in verdicts)
     print(f"{name}, agreement {agreement}: {found} of {times}, nominal {nominal:.4f}")
-    assert _holds(found, times, nominal), f"{found} wrong verdicts of {times}"
+    assert made.holds(found, times, nominal), f"{found} wrong verdicts of {times}"
 
 
 @pytest.mark.slow
@@ -128,7 +89,7 @@ def test_one_of_eight_alike_variants_is_rarely_called_better(agreement: float) -
     times = 200
     found = _count("O1", CONTRADICTED, lambda seed: _selected(0.0, agreement, seed, made.EIGHT), times)
     print(f"O1, agreement {agreement}: {found} of {times}")
-    assert _holds(found, times, 0.05)
+    assert made.holds(found, times, 0.05)
 
 
 @pytest.mark.slow
@@ -145,7 +106,7 @@ def test_a_better_variant_is_rarely_overlooked_by_non_inferiority(agreement: flo
 
     found = _count("O1", REPRODUCED, make, times)
     print(f"O1, one better by the margin, agreement {agreement}: {found} of {times}")
-    assert _holds(found, times, 0.05)
+    assert made.holds(found, times, 0.05)
 
 
 @pytest.mark.slow
@@ -171,4 +132,4 @@ def test_statements_about_hyperparameters_err_within_their_level(
         for seed in range(times)
     )
     print(f"{name} {wrong}: {found} of {times}, nominal {nominal:.4f}")
-    assert _holds(found, times, nominal), f"{found} wrong verdicts of {times}"
+    assert made.holds(found, times, nominal), f"{found} wrong verdicts of {times}"

@@ -69,7 +69,7 @@ def test_first_light_is_no_study_of_the_ledger_and_decides_nothing() -> None:
 
 def test_a_study_that_is_named_has_the_trials_that_the_ledger_prices() -> None:
     search = pytest.importorskip("odyssey_kit.search", reason="the extra [train] is not installed")
-    derived = {"odyssey-jsb-seeds"}  # planned from another study's trials
+    derived = {"odyssey-jsb-seeds", "breuel-momentum-seeds"}  # planned from another study's trials
     priced = conventions().studies
     ready = {name for name, study in priced.items() if not study.waits_for}
     assert ready - derived == set(priced) & set(search.STUDIES), "named, or says what it waits for"
@@ -265,3 +265,13 @@ def test_the_command_prints_all_claims_and_one_whole() -> None:
     assert [row["id"] for row in rows] == ["O2", "O3"] and rows[0]["verdict"] in VERDICTS
     wrong = _odyssey("claims", "O99")
     assert wrong.returncode == 2 and "no claim is called 'O99'" in wrong.stderr and len(wrong.stderr.splitlines()) == 1
+
+
+def test_a_study_in_its_first_steps_decides_nothing_and_takes_no_verdict_down(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made_up.write(tmp_path / "odyssey-jsb", made_up.trials(3, study="odyssey-jsb").assign(in_prefix=False))
+    monkeypatch.setattr("odyssey_kit.analysis.loading._roots", lambda: [tmp_path])
+    assert Evidence.published().studies == {}
+    with pytest.raises(ok.UnfinishedBlockError, match="first steps"):
+        ok.load_trials("odyssey-jsb")

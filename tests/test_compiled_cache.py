@@ -66,6 +66,17 @@ def test_the_hash_sees_every_file_of_the_engine(copied_package):
     assert len(hashes) == 1 + len(list(engine.glob("*.py")))
 
 
+def test_another_copy_of_the_same_engine_has_a_folder_of_its_own(copied_package):
+    """Or it would be taken for compiled because the other one is, and be compiled by processes that train."""
+    engine, other = copied_package / "odyssey_kit" / "engine", copied_package / "elsewhere"
+    shutil.copytree(engine, other)
+    assert source_hash(engine) == source_hash(engine)
+    assert source_hash(engine) != source_hash(other)
+    before = source_hash(engine)
+    os.utime(engine / "kernels.py", (1, 1))
+    assert source_hash(engine) != before, "numba compiles a file anew that was written anew"
+
+
 def test_a_folder_that_cannot_be_written_is_one_warning(copied_package):
     blocked = copied_package / "a-file"
     blocked.write_text("not a folder")

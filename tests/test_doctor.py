@@ -17,7 +17,16 @@ pytest.importorskip("numba", reason="a study needs the extra [train]")
 
 import fake_work
 
-from odyssey_kit.search import examine, export, import_results, open_for_reading, open_for_writing, repair
+from odyssey_kit.search import (
+    Shard,
+    examine,
+    export,
+    import_results,
+    open_for_reading,
+    open_for_writing,
+    repair,
+    study_status,
+)
 from odyssey_kit.search.store import locked
 
 STUDY = fake_work.study(n_trials=10)
@@ -47,6 +56,26 @@ def problems(path: Path, results: Path, study: ok.StudySpec = STUDY) -> dict[str
 def held(path: Path) -> dict[str, dict]:
     with open_for_reading(path) as store:
         return {spec.key: result.to_dict() for spec, result in store.results()}
+
+
+def test_what_lies_in_the_stores_of_shards_is_counted_examined_and_mended(tmp_path):
+    runs = tmp_path / "runs"
+    for number in (1, 2):
+        shard = Shard(number, 2)
+        with open_for_writing(STUDY, runs / f"{shard.store_name(STUDY)}.sqlite") as store:
+            for spec, result in RESULTS:
+                if shard.holds(STUDY, spec):
+                    store.add(spec, result)
+    path, results = runs / "fake.sqlite", tmp_path / "results"
+    assert study_status(STUDY, path, results)["done"].sum() == len(RESULTS)
+    words = " ".join(finding.words for finding in examine(STUDY, path, results))
+    assert "fake.1-of-2.sqlite is whole: 10 trials" in words and "fake.2-of-2.sqlite is whole: 10 trials" in words
+    second = runs / "fake.2-of-2.sqlite"
+    second.write_bytes(second.read_bytes()[:-1000])
+    assert "fake.2-of-2.sqlite is damaged" in problems(path, results)["store"]
+    (done,) = repair(STUDY, path)
+    assert "fake.2-of-2.damaged-" in done and problems(path, results) == {}
+    assert len(held(runs / "fake.1-of-2.sqlite")) == 10, "the other shard is as it was"
 
 
 def test_a_healthy_study_has_no_problem(path, results):

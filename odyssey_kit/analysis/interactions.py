@@ -13,7 +13,7 @@ import pandas as pd
 
 from odyssey_kit.errors import UsageError
 
-__all__ = ["pair_effects"]
+__all__ = ["cell_edges", "pair_effects"]
 
 
 def pair_effects(model: Any, *, n_points: int = 15) -> pd.DataFrame:
@@ -57,9 +57,19 @@ def pair_effects(model: Any, *, n_points: int = 15) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def cell_edges(points: Any) -> list[float]:
+    """Return the ends of the cells around sorted points: their middles, and the first and the last point.
+
+    Examples
+    --------
+    >>> cell_edges([0.0, 0.5, 1.0])
+    [0.0, 0.25, 0.75, 1.0]
+    """
+    places = [float(place) for place in points]
+    return [places[0], *((a + b) / 2 for a, b in itertools.pairwise(places)), places[-1]]
+
+
 def _weights(points: Any) -> np.ndarray:
-    """Return the probability that lies nearest to each point: trapezoids between the middles."""
-    places = np.asarray(points, dtype=float)
-    edges = np.concatenate([places[:1], (places[1:] + places[:-1]) / 2, places[-1:]])
-    widths = np.diff(edges)
+    """Return the probability that lies nearest to each point."""
+    widths = np.diff(cell_edges(points))
     return widths / widths.sum()

@@ -18,7 +18,7 @@ import pandas as pd
 
 from odyssey_kit.analysis.schema import check_trials, typed
 from odyssey_kit.analysis.trials import Trials, _counted
-from odyssey_kit.errors import StudyError, UsageError
+from odyssey_kit.errors import StudyError, UnfinishedBlockError, UsageError
 from odyssey_kit.space import SearchSpace
 
 __all__ = ["load_trials", "published_studies"]
@@ -109,7 +109,7 @@ def _balanced(trials: Trials, path: Path) -> Trials:
     if "in_prefix" not in trials.frame or trials.frame["in_prefix"].all():
         return trials
     if not trials.frame["in_prefix"].any():
-        raise StudyError(
+        raise UnfinishedBlockError(
             f"{path} is a study in its first steps: its {_counted(len(trials), 'trial')} hold no block of draws that "
             "is finished in every cell, so nothing can be compared yet. Run on and export again, or see what is there "
             "with load_trials(…, prefix=False)."
@@ -140,7 +140,9 @@ def load_trials(source: str | os.PathLike[str], *, prefix: bool = True) -> Trial
     ------
     StudyError
         If there is no such study, a file is damaged, does not fit the schema, or is not the one
-        whose checksum study.json records; if it is partial and its prefix is empty.
+        whose checksum study.json records.
+    UnfinishedBlockError
+        If it is partial and its prefix is empty; a StudyError too.
 
     Examples
     --------

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from odyssey_kit import analysis
 from odyssey_kit.charts.sentences import Sentence, caption
-from odyssey_kit.errors import UsageError
+from odyssey_kit.errors import UnfinishedBlockError, UsageError
 
 if TYPE_CHECKING:
     from odyssey_kit.analysis import Comparison, FunctionalANOVA, Trials
@@ -174,7 +174,7 @@ def arm(study: Any) -> Arm:
     known = {"name": study.name, "title": study.title, "planned": planned}
     if study.name not in analysis.published_studies():
         return Arm(**known, why="not run")
-    whole = analysis.load_trials(study.name, prefix=False).frame
-    if "in_prefix" in whole and not whole["in_prefix"].any():
+    try:
+        return Arm(**known, trials=analysis.load_trials(study.name))
+    except UnfinishedBlockError:
         return Arm(**known, why="in its first steps, with no draw finished in every cell")
-    return Arm(**known, trials=analysis.load_trials(study.name))

@@ -140,9 +140,8 @@ def verdicts_answer(trials: Any, comparison: Any) -> Sentence:
     )
 
 
-def shares_answer(arm: Any, paper: Any) -> Sentence:
+def shares_answer(model: Any, paper: Any) -> Sentence:
     """Say whether the printed shares lie within the corrected intervals, and in which order they stand."""
-    model = arm
     table = model.importances().merge(paper[["parameters", "paper_share"]], on="parameters", how="left")
     known = table.dropna(subset=["paper_share"])
     known = known[known["parameters"].ne("rest")]

@@ -10,12 +10,13 @@ import altair as alt
 import pandas as pd
 
 from odyssey_kit import analysis
+from odyssey_kit.analysis.interactions import cell_edges
 from odyssey_kit.charts import _frames as frames
 from odyssey_kit.charts.importance import effect_words
 from odyssey_kit.charts.palette import BACKGROUND, MUTED, variant_colour
 from odyssey_kit.charts.theme import narrow
 
-__all__ = ["edges_of", "pair_maps", "quantile_ticks"]
+__all__ = ["pair_maps", "quantile_ticks"]
 
 
 def pair_maps(model: Any, *, words: str = "nats a frame", n_points: int = 15) -> alt.ConcatChart:
@@ -86,24 +87,12 @@ def _axis(name: str, ticks: Mapping[str, str], **options: Any) -> alt.Axis:
     )
 
 
-def edges_of(points: Any) -> list[float]:
-    """Return the ends of the cells around sorted points: their middles, and the first and the last point.
-
-    Examples
-    --------
-    >>> edges_of([0.0, 0.5, 1.0])
-    [0.0, 0.25, 0.75, 1.0]
-    """
-    places = [float(place) for place in points]
-    return [places[0], *((a + b) / 2 for a, b in itertools.pairwise(places)), places[-1]]
-
-
 def _map(table: pd.DataFrame, ticks: Mapping[str, Mapping[str, str]], colour: alt.Color, *, share: float) -> alt.Chart:
     first, second = table["parameter_x"].iloc[0], table["parameter_y"].iloc[0]
     shown = table[["x", "y", "mean", "interaction"]].copy()
     for side in "xy":
         places = sorted(table[f"quantile_{side}"].unique())
-        cells = dict(zip(places, itertools.pairwise(edges_of(places)), strict=True))
+        cells = dict(zip(places, itertools.pairwise(cell_edges(places)), strict=True))
         shown[f"{side}_from"], shown[f"{side}_to"] = zip(*table[f"quantile_{side}"].map(cells), strict=True)
     flush = {"labelFlush": True}
     scale = alt.Scale(domain=[0, 1], nice=False)

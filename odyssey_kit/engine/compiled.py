@@ -3,7 +3,9 @@
 numba's cache looks only at the file of the function it compiles: a change in a callee's file leaves
 a stale caller behind. So the cache folder is named by a hash of all files of the engine, numba's
 version and the processor, and lies in the user's cache directory; a change of any of them starts a
-fresh folder. May import `errors` only.
+fresh folder. What numba keeps it finds again only for files of the same place and time of change, so
+these are in the hash too: a folder that is marked as complete is so for this very installation.
+May import `errors` only.
 """
 
 from __future__ import annotations
@@ -31,11 +33,11 @@ _FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 
 
 def source_hash(folder: Path | None = None) -> str:
-    """Return a hash of every source file of the engine, numba's version and the processor."""
-    folder = folder or Path(__file__).parent
+    """Return a hash of every source file of the engine, its place and time of change, numba, and the processor."""
+    folder = (folder or Path(__file__).parent).resolve()
     digest = hashlib.sha256(f"{numba.__version__} {platform.machine()} {binding.get_host_cpu_name()}".encode())
     for path in sorted(folder.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(f"{path} {path.stat().st_mtime_ns}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 

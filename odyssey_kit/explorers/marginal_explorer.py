@@ -19,10 +19,11 @@ import traitlets
 
 from odyssey_kit import analysis
 from odyssey_kit.analysis.conditions import check_settings
+from odyssey_kit.analysis.interactions import cell_edges
 from odyssey_kit.analysis.trials import Trials, as_trials
 from odyssey_kit.charts import _frames as frames
 from odyssey_kit.charts.importance import effect_words
-from odyssey_kit.charts.pair_maps import edges_of, quantile_ticks
+from odyssey_kit.charts.pair_maps import quantile_ticks
 from odyssey_kit.charts.palette import variant_colour, variant_order
 from odyssey_kit.errors import UsageError
 from odyssey_kit.space import SearchSpace
@@ -193,7 +194,7 @@ def _maps(model: analysis.FunctionalANOVA, n_cells: int) -> list[dict[str, Any]]
         for side in "xy":
             own = table.drop_duplicates(f"quantile_{side}").sort_values(f"quantile_{side}")
             sides[side] = list(own[side]) if own[side].dtype == object else _numbers(own[side])
-            sides[f"{side}_edges"] = _numbers(edges_of(own[f"quantile_{side}"]))
+            sides[f"{side}_edges"] = _numbers(cell_edges(own[f"quantile_{side}"]))
         shape = (len(sides["x"]), len(sides["y"]))
         ordered = table.sort_values(["quantile_x", "quantile_y"])
         found.append(

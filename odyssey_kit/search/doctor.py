@@ -14,7 +14,14 @@ import filelock
 
 from odyssey_kit.errors import OdysseyError
 from odyssey_kit.search.publish import published_folder, published_results
-from odyssey_kit.search.store import locked, open_for_reading, open_for_writing, reading_address, store_path
+from odyssey_kit.search.store import (
+    locked,
+    open_for_reading,
+    open_for_writing,
+    reading_address,
+    store_and_shards,
+    store_path,
+)
 from odyssey_kit.search.study import StudySpec
 from odyssey_kit.training import TrialResult, TrialSpec
 
@@ -114,7 +121,7 @@ def _store_findings(study: StudySpec, path: Path) -> list[Finding]:
     return findings
 
 
-def _published_findings(study: StudySpec, path: Path, folder: Path) -> list[Finding]:
+def _published_findings(study: StudySpec, paths: list[Path], folder: Path) -> list[Finding]:
     try:
         published = {spec.key for spec, _ in published_results(folder)}
     except OdysseyError as error:
@@ -128,37 +135,38 @@ def _published_findings(study: StudySpec, path: Path, folder: Path) -> list[Find
     if strays:
         lost = f"{len(strays)} published trials are not in the plan, so they would be run again under other keys"
         findings.append(Finding("keys", False, lost))
-    if path.exists():
-        _, good, _ = _look(path)
-        ahead = len({spec.key for spec, _ in good} - published)
-        if ahead:
-            findings.append(Finding("unpublished", True, f"{ahead} stored trials are not published yet"))
+    stored = {spec.key for path in paths for spec, _ in _look(path)[1]}
+    if ahead := len(stored - published):
+        findings.append(Finding("unpublished", True, f"{ahead} stored trials are not published yet"))
     return findings
 
 
 def examine(study: StudySpec, path: Path | None = None, results: Path | None = None) -> list[Finding]:
-    """Look at everything that belongs to a study: its store, who writes it, and what is published.
+    """Look at everything that belongs to a study: its store and its shards', who writes them, and what is published.
 
     Returns
     -------
     list of Finding
     """
     path = path or store_path(study.name)
-    return [*_store_findings(study, path), *_published_findings(study, path, published_folder(study.name, results))]
+    stores = store_and_shards(path)
+    findings = [finding for store in stores or [path] for finding in _store_findings(study, store)]
+    return [*findings, *_published_findings(study, stores, published_folder(study.name, results))]
 
 
 def repair(study: StudySpec, path: Path | None = None) -> list[str]:
-    """Mend what can be mended, and say what was done. Nothing is deleted: a damaged store is moved aside.
+    """Mend what can be mended, shards' stores too, and say what was done. Nothing is deleted: damage is moved aside.
 
     Raises
     ------
     StudyError
         If another process writes the store.
     """
-    path = path or store_path(study.name)
+    return [words for store in store_and_shards(path or store_path(study.name)) for words in _mend(study, store)]
+
+
+def _mend(study: StudySpec, path: Path) -> list[str]:
     done = []
-    if not path.exists():
-        return done
     if not _holder(path).well:
         path.with_suffix(".holder").unlink(missing_ok=True)
         done.append("the note of a writer that is gone was removed")

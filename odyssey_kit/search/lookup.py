@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -23,8 +23,6 @@ from odyssey_kit.search.publish import published_folder
 from odyssey_kit.search.store import definition, differences, open_for_reading, store_path
 from odyssey_kit.search.studies import STUDIES
 from odyssey_kit.search.study import StudySpec
-from odyssey_kit.space import ODYSSEY_SPACE
-from odyssey_kit.variants import ODYSSEY_VARIANTS
 
 __all__ = ["find_study", "list_studies", "named_study", "study_names", "what_is_missing"]
 
@@ -46,41 +44,60 @@ def _complete(name: str, cells: tuple[str, ...], results: Path | None) -> Trials
     return trials
 
 
-_SEEDS_TITLE = "The ten best draws of vanilla and of CIFG in odyssey-jsb, with ten seeds each."
+@dataclass(frozen=True, kw_only=True)
+class _BestAgain:
+    """A study of the best draws of another one, with several seeds each; planned once that one is complete."""
 
-
-def _seeds(name: str, results: Path | None) -> StudySpec:
-    cells, best, seeds = ("V", "CIFG"), 10, 10
-    trials = _complete("odyssey-jsb", cells, results)
-    top = select_top(trials, top=best / STUDIES["odyssey-jsb"].n_trials).frame.sort_values(["valid_metric", "index"])
-    params = {law: f"params_{law}" for law in ODYSSEY_SPACE}
-    given = {
-        cell: tuple(
-            {law: getattr(row, column) for law, column in params.items()}
-            for row in top[top["variant"] == cell].itertuples()
-        )
-        for cell in cells
-    }
-    return StudySpec(
-        name=name,
-        title=_SEEDS_TITLE,
-        tasks=("jsb-chorales",),
-        variants=tuple(ODYSSEY_VARIANTS[cell] for cell in cells),
-        n_trials=best * seeds,
-        given=given,
-    )
-
-
-@dataclass(frozen=True)
-class _Derived:
-    """A study that can be planned once another one is complete."""
-
-    make: Callable[[str, Path | None], StudySpec]
-    trial_count: int
+    of: str
+    cells: tuple[str, ...]
+    best: int
+    seeds: int
     title: str
 
+    @property
+    def trial_count(self) -> int:
+        return len(self.cells) * self.best * self.seeds
 
-_DERIVED: Mapping[str, _Derived] = MappingProxyType({"odyssey-jsb-seeds": _Derived(_seeds, 200, _SEEDS_TITLE)})
+    def plan(self, name: str, results: Path | None) -> StudySpec:
+        whole = STUDIES[self.of]
+        trials = _complete(self.of, self.cells, results)
+        top = select_top(trials, top=self.best / whole.n_trials).frame.sort_values(["valid_metric", "index"])
+        params = {law: f"params_{law}" for law in whole.space}
+        given = {
+            cell: tuple(
+                {law: getattr(row, column) for law, column in params.items()}
+                for row in top[top["variant"] == cell].itertuples()
+            )
+            for cell in self.cells
+        }
+        return replace(
+            whole,
+            name=name,
+            title=self.title,
+            variants=tuple(cell for cell in whole.variants if cell.name in self.cells),
+            n_trials=self.best * self.seeds,
+            given=given,
+        )
+
+
+_DERIVED: Mapping[str, _BestAgain] = MappingProxyType(
+    {
+        "odyssey-jsb-seeds": _BestAgain(
+            of="odyssey-jsb",
+            cells=("V", "CIFG"),
+            best=10,
+            seeds=10,
+            title="The ten best draws of vanilla and of CIFG in odyssey-jsb, with ten seeds each.",
+        ),
+        "breuel-momentum-seeds": _BestAgain(
+            of="breuel-momentum",
+            cells=("NPLSTM",),
+            best=5,
+            seeds=3,
+            title="The five best draws of breuel-momentum, with three seeds each.",
+        ),
+    }
+)
 
 
 # ---- by name -------------------------------------------------------------------------------------
@@ -140,7 +157,7 @@ def named_study(name: str, results: Path | None = None) -> StudySpec:
             raise UsageError(f"{name} cannot be read ({error}); expected a study as YAML") from error
     if name in _DERIVED:
         try:
-            return _DERIVED[name].make(name, results)
+            return _DERIVED[name].plan(name, results)
         except StudyError as error:
             raise StudyError(f"{name} cannot be planned yet: {error}") from error
     if name not in STUDIES:

@@ -11,7 +11,7 @@ import pandas as pd
 from odyssey_kit.analysis.loading import load_trials
 from odyssey_kit.analysis.schema import STATES
 from odyssey_kit.search.publish import published_folder
-from odyssey_kit.search.store import definition, open_for_reading, store_path
+from odyssey_kit.search.store import definition, open_for_reading, store_and_shards, store_path
 from odyssey_kit.search.study import StudySpec
 
 __all__ = ["study_status"]
@@ -32,7 +32,7 @@ def _published(study: StudySpec, folder: Path) -> pd.DataFrame:
 
 
 def study_status(study: StudySpec, path: Path | None = None, results: Path | None = None) -> pd.DataFrame:
-    """Return counts for each cell of a study, from its store and from what is published.
+    """Return counts for each cell of a study, from its store, those of its shards, and from what is published.
 
     Returns
     -------
@@ -40,11 +40,11 @@ def study_status(study: StudySpec, path: Path | None = None, results: Path | Non
         Indexed by task and variant; columns planned, done, complete, diverged, failed, and hours of
         processor time of the trials done.
     """
-    path = path or store_path(study.name)
-    frames = [_published(study, published_folder(study.name, results))]
-    if path.exists():
-        with open_for_reading(path, study) as store:
-            frames.insert(0, pd.DataFrame(store.outcomes(), columns=_COLUMNS))
+    frames = []
+    for one in store_and_shards(path or store_path(study.name)):
+        with open_for_reading(one, study) as store:
+            frames.append(pd.DataFrame(store.outcomes(), columns=_COLUMNS))
+    frames.append(_published(study, published_folder(study.name, results)))
     known = pd.concat([frame for frame in frames if len(frame)] or frames[:1]).drop_duplicates("key")
     known = known[known["index"] < study.n_trials]
     cells = pd.MultiIndex.from_tuples(

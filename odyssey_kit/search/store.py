@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -31,6 +32,7 @@ __all__ = [
     "open_for_reading",
     "open_for_writing",
     "reading_address",
+    "store_and_shards",
     "store_path",
 ]
 
@@ -48,6 +50,13 @@ COMMIT;
 def store_path(name: str) -> Path:
     """Return where a study's store lies: ``$ODYSSEY_RUNS`` or the folder runs/ here."""
     return Path(os.environ.get("ODYSSEY_RUNS", "runs")) / f"{name}.sqlite"
+
+
+def store_and_shards(path: Path) -> list[Path]:
+    """Return a study's store and the stores of its shards beside it, as many as are there."""
+    shard = re.compile(re.escape(path.stem) + r"\.\d+-of-\d+")
+    shards = [other for other in path.parent.glob(f"{path.stem}.*.sqlite") if shard.fullmatch(other.stem)]
+    return [*([path] if path.exists() else []), *sorted(shards)]
 
 
 def _result_json(result: TrialResult) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -22,7 +23,7 @@ from odyssey_kit.analysis.claims.ledger import Claim, Task, conventions
 from odyssey_kit.analysis.loading import load_trials, published_studies
 from odyssey_kit.analysis.selection import Arm
 from odyssey_kit.analysis.trials import Trials, n_selected
-from odyssey_kit.errors import UsageError
+from odyssey_kit.errors import UnfinishedBlockError, UsageError
 from odyssey_kit.space import SearchSpace
 
 __all__ = ["Arms", "Cell", "Evidence", "measured"]
@@ -47,9 +48,14 @@ class Evidence:
 
     @classmethod
     def published(cls) -> Evidence:
-        """Return every published study that the ledger names; damaged ones raise."""
+        """Return every published study that the ledger names and that can be compared; damaged ones raise."""
         there = published_studies()
-        return cls(studies={name: load_trials(name) for name in conventions().studies if name in there})
+        studies = {}
+        for name in conventions().studies:
+            with suppress(UnfinishedBlockError):  # its first steps decide nothing yet
+                if name in there:
+                    studies[name] = load_trials(name)
+        return cls(studies=studies)
 
     def arms(self, claim: Claim) -> list[Arms]:
         """Return what there is for a claim: one entry a task, the papers' own data first."""

@@ -117,8 +117,21 @@ def better_at_every_size(arms: Arms, *, pairs: Sequence[Sequence[str]], bins: Se
     return parts
 
 
-def no_effect_on_best(arms: Arms, *, parameter: str, bins: Sequence[float]) -> list[Part]:
-    """Decide that all pairs of bins of a hyperparameter have equivalent best tenths."""
+def no_effect_on_best(arms: Arms, *, parameter: str, bins: Sequence[float], each: Sequence[str] = ()) -> list[Part]:
+    """Decide that all pairs of bins of a hyperparameter have equivalent best tenths, in each of some studies apart."""
+    if not each:
+        return _bins_alike(arms, parameter, bins, "")
+    there = {study.name for study in arms.studies}
+    parts = []
+    for name in each:
+        if name in there:
+            parts += _bins_alike(arms.only(name), parameter, bins, f", {name}")
+        else:
+            parts.append(arms.part(label=name, verdict=UNDECIDED, needed=f"the trials of {name}"))
+    return parts
+
+
+def _bins_alike(arms: Arms, parameter: str, bins: Sequence[float], where: str) -> list[Part]:
     values = arms.setting(parameter).astype(float)
     cells = []
     for low, high in itertools.pairwise(bins):
@@ -129,7 +142,7 @@ def no_effect_on_best(arms: Arms, *, parameter: str, bins: Sequence[float]) -> l
     corrected = [
         Contrast(first=one.first, second=one.second, error=one.error / len(pairs), margin=one.margin) for one in found
     ]
-    return [equivalence_part(arms, one, f"{one.first.name} − {one.second.name}") for one in corrected]
+    return [equivalence_part(arms, one, f"{one.first.name} − {one.second.name}{where}") for one in corrected]
 
 
 def slow_start(
