@@ -2,7 +2,7 @@
 
     python benchmarks/fanova.py [errors|measure|cost|time|optuna|level ...] [--json FILE]
 
-Without a name everything runs, which takes half an hour. Coverage of the intervals is counted by
+Without a name everything runs, which takes an hour or more. Coverage of the intervals is counted by
 `fanova_coverage.py`; optuna-fast-fanova, which needs an environment of its own, by `fanova_fast_rival.py`.
 """
 
@@ -290,7 +290,7 @@ def _alike(rng: np.random.Generator, noise: float, kind: str) -> list[Arm]:
     return [Arm.of(t, v, top=0.10) for v, t in zip(valid, test, strict=True)]
 
 
-def level(tables: int = 400) -> Iterator[Row]:
+def level(tables: int = 2_000) -> Iterator[Row]:
     """Nine variants that are all alike: how often a comparison finds one that is different."""
     for kind, noise in itertools.product(("normal", "skewed"), (3.0, 1.0, 0.0)):
         rng, found = np.random.default_rng([77, int(10 * noise), kind == "skewed"]), {"redrawn": 0, "welch": 0}

@@ -610,3 +610,26 @@ def test_each_rule_says_what_the_table_was_made_for(name: str, verdict: str) -> 
 
 def test_there_is_a_table_for_every_quantity() -> None:
     assert set(SCENARIOS) == {claim.quantity for claim in claims().values()}
+
+
+OF_BEST_TENTHS = {
+    "best_condition",
+    "condition_difference",
+    "difference",
+    "effect_sizes",
+    "equivalence",
+    "interaction",
+    "non_inferiority",
+    "probability_of_best",
+    "slightly_better",
+}
+
+
+@pytest.mark.parametrize("name", [name for name, claim in claims().items() if claim.quantity in OF_BEST_TENTHS])
+def test_a_best_tenth_of_fewer_than_ten_trials_decides_nothing(name: str) -> None:
+    claim = claims()[name]
+    whole = SCENARIOS[claim.quantity][REPRODUCED](claim).studies
+    first = {study: trials.frame[trials.frame["index"] < 50] for study, trials in whole.items()}
+    found = ok.check_claims([name], evidence=made.evidence(claim, first))[name]
+    assert found.verdict == UNDECIDED
+    assert any("100 trials a side at least" in part.needed or "or less" in part.needed for part in found.parts)

@@ -97,7 +97,8 @@ def test_a_rule_that_is_not_as_first_written_says_why(name: str) -> None:
     claim = claims()[name]
     assert _rule_of(claim) == kept["now"], f"{name}: the rule differs from the one kept; note the change and its reason"
     assert len(claim.changes) == kept["changes"] and all(change.what and change.why for change in claim.changes)
-    assert (kept["first"] != kept["now"]) == (kept["changes"] > 0)
+    # The other way round it need not be so: a change may be of the code that did not follow its words.
+    assert kept["first"] == kept["now"] or kept["changes"] > 0
 
 
 def test_every_change_is_told_by_the_command_and_by_the_book() -> None:

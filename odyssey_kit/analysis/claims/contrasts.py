@@ -92,7 +92,7 @@ class Contrast:
     @property
     def large_enough(self) -> bool:
         """Whether there are enough trials in both best tenths for a decision."""
-        return min(self.first.k, self.second.k) >= int(conventions().selection["minimum_top"])
+        return self.first.large_enough and self.second.large_enough
 
     @property
     def n(self) -> str:

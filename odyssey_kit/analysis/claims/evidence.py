@@ -233,6 +233,11 @@ class Cell:
         return max(1, n_selected(len(self), float(conventions().selection["top"])))
 
     @property
+    def large_enough(self) -> bool:
+        """Whether there are enough trials in the best tenth for a decision."""
+        return self.k >= int(conventions().selection["minimum_top"])
+
+    @property
     def top(self) -> np.ndarray:
         """Test metrics of the best tenth by validation."""
         return self.test[: self.k]

@@ -60,7 +60,7 @@ def difference_part(arms: Arms, one: Contrast, label: str, sign: int, above: flo
     low, high = one.interval()
     ends = sorted((sign * low, sign * high))
     if not one.large_enough:
-        verdict, needed = UNDECIDED, _too_few(one)
+        verdict, needed = UNDECIDED, too_few()
     elif one.sign == sign and ends[0] > above:
         verdict, needed = REPRODUCED, ""
     elif one.sign == -sign or one.equivalent or (above and ends[1] < above):
@@ -83,7 +83,7 @@ def equivalence_part(arms: Arms, one: Contrast, label: str) -> Part:
     """Decide one claimed equivalence."""
     note = power_note(one)
     if not one.large_enough:
-        return _contrast_part(arms, one, label, UNDECIDED, _too_few(one), note)
+        return _contrast_part(arms, one, label, UNDECIDED, too_few(), note)
     if one.equivalent:
         return _contrast_part(arms, one, label, REPRODUCED, "", note)
     if one.sign and abs(one.difference) > one.margin:
@@ -118,7 +118,7 @@ def non_inferiority(arms: Arms, *, variants: Sequence[str]) -> list[Part]:
         # One-sided: the whole error of a decision lies below.
         bound = float(np.quantile(one.resampled, arms.error))
         if not one.large_enough:
-            verdict, needed = UNDECIDED, _too_few(one)
+            verdict, needed = UNDECIDED, too_few()
         elif bound > -one.margin:
             verdict, needed = REPRODUCED, ""
         elif one.sign < 0:
@@ -140,7 +140,8 @@ def needed_below(trials: int, estimate: float, bound: float, border: float) -> s
     return f"about {wanted:,} trials a side, if the estimate stays"
 
 
-def _too_few(one: Contrast) -> str:
+def too_few() -> str:
+    """Say how many trials a comparison of best tenths needs."""
     least = int(conventions().selection["minimum_top"])
     return f"{math.ceil(least / conventions().selection['top'])} trials a side at least: {least} in each best tenth"
 
@@ -213,6 +214,7 @@ def slightly_better(arms: Arms, *, variants: Sequence[str], probability: float) 
         opposed = one.difference > 0 and better <= (1 - probability) / len(variants)
         verdict = REPRODUCED if agreed else CONTRADICTED if opposed else UNDECIDED
         needed = f"{100 * better:.0f} % of the resamples are below 0; {100 * probability:.0f} % are asked for"
+        needed = needed if one.large_enough else too_few()
         undecided = verdict == UNDECIDED or not one.large_enough
         part = _contrast_part(
             arms, one, f"{name} − V", UNDECIDED if undecided else verdict, needed if undecided else ""
@@ -273,6 +275,8 @@ def interaction(arms: Arms, *, variant: str, coupled: str, both: str) -> list[Pa
     estimate = float((alone.top.mean() - vanilla.top.mean()) - (combined.top.mean() - ties.top.mean()))
     verdict = REPRODUCED if low > 0 else CONTRADICTED if high < margin else UNDECIDED
     found = f"{np.std(samples) * 3.3:.2g} {arms.task.unit} would be found with 80 % power"
+    if not all(cell.large_enough for cell in (vanilla, alone, ties, combined)):
+        verdict, found = UNDECIDED, too_few()
     label = f"({variant} − V) − ({both} − {coupled})"
     n = f"best {alone.k}, {vanilla.k}, {combined.k} and {ties.k} trials"
     first = arms.part(
@@ -327,6 +331,9 @@ def effect_sizes(arms: Arms, *, variants: Sequence[str]) -> list[Part]:
     medians = [float(np.median(points)) for points, _ in found]
     low, high = ends(gap, arms.error)
     verdict = placed(low, high, inside=(-math.inf, 0.0))
+    asked = f"a gap of {np.std(gap) * 3.3:.2g} would be found with 80 % power"
+    if not all(cell.large_enough for cell in (vanilla, *others)):
+        verdict, asked = UNDECIDED, too_few()
     return [
         arms.part(
             label="median d² of all trials − that of the best tenths",
@@ -336,7 +343,7 @@ def effect_sizes(arms: Arms, *, variants: Sequence[str]) -> list[Part]:
             high=high,
             unit="squared standard deviations",
             n=f"{len(others)} variants, {min(map(len, others))} trials each at least",
-            needed="" if verdict != UNDECIDED else f"a gap of {np.std(gap) * 3.3:.2g} would be found with 80 % power",
+            needed="" if verdict != UNDECIDED else asked,
             details={"all": medians[0], "best_tenths": medians[1]},
         )
     ]

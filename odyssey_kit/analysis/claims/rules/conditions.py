@@ -16,8 +16,7 @@ import pandas as pd
 from odyssey_kit.analysis.claims.contrasts import Contrast, contrast
 from odyssey_kit.analysis.claims.evidence import Arms
 from odyssey_kit.analysis.claims.findings import CONTRADICTED, REPRODUCED, UNDECIDED, MissingColumn, Part, ends, placed
-from odyssey_kit.analysis.claims.ledger import conventions
-from odyssey_kit.analysis.claims.rules.cells import difference_part, equivalence_part
+from odyssey_kit.analysis.claims.rules.cells import difference_part, equivalence_part, too_few
 
 __all__ = [
     "best_condition",
@@ -38,7 +37,9 @@ def condition_difference(arms: Arms, *, worse: str, better: str, ratio: float) -
     samples = first.top_means / second.top_means
     low, high = ends(samples, arms.error)
     estimate = float(first.top.mean() / second.top.mean())
-    verdict = placed(low, high, inside=(ratio, math.inf))
+    large_enough = first.large_enough and second.large_enough
+    verdict = placed(low, high, inside=(ratio, math.inf)) if large_enough else UNDECIDED
+    asked = f"an interval of the ratio on one side of {ratio:g}" if large_enough else too_few()
     parts.append(
         arms.part(
             label=f"{worse} / {better}",
@@ -48,7 +49,7 @@ def condition_difference(arms: Arms, *, worse: str, better: str, ratio: float) -
             high=high,
             unit="times",
             n=parts[0].n,
-            needed="" if verdict != UNDECIDED else f"an interval of the ratio on one side of {ratio:g}",
+            needed="" if verdict != UNDECIDED else asked,
         )
     )
     return parts
@@ -74,9 +75,8 @@ def probability_of_best(
         cells = [arms.cell(name) for name in names]
         means = np.stack([cell.top_means for cell in cells])
         share = float(np.mean(means.argmin(axis=0) == names.index(variant + ending)))
-        few = min(cell.k for cell in cells) < int(conventions().selection["minimum_top"])
         verdict = REPRODUCED if share >= reproduced_at else CONTRADICTED if share <= contradicted_at else UNDECIDED
-        verdict = UNDECIDED if few else verdict
+        verdict = verdict if all(cell.large_enough for cell in cells) else UNDECIDED
         asked = f"{100 * reproduced_at:g} % of the resamples or more, or {100 * contradicted_at:g} % or less"
         parts.append(
             arms.part(

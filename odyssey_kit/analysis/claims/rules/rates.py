@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 from odyssey_kit.analysis.claims.evidence import Arms
 from odyssey_kit.analysis.claims.findings import (
@@ -255,14 +255,25 @@ def sharp_ceiling(arms: Arms, *, decades: float) -> list[Part]:
     # Widths from a hundredth of a decade on, and the same falling ones: divergence at low rates.
     widths = np.geomspace(0.01, 100, 161)
     slopes = np.concatenate([2 * math.log(9) / widths, -2 * math.log(9) / widths])
-    likelihood = np.array([_profile(x - x.mean(), y, slope) for slope in slopes])
+    x = x - x.mean()
+    likelihood = np.array([_profile(x, y, slope) for slope in slopes])
     best = int(likelihood.argmax())
-    inside = slopes[likelihood >= likelihood[best] - stats.chi2.ppf(1 - arms.error, 1) / 2]
+    least = likelihood[best] - stats.chi2.ppf(1 - arms.error, 1) / 2
     width = 2 * math.log(9) / abs(slopes[best])
-    rising, falling = inside[inside > 0], inside[inside < 0]
-    low = 2 * math.log(9) / rising.max() if len(rising) else math.inf
-    high = 2 * math.log(9) / rising.min() if len(rising) and not len(falling) else math.inf
-    low = 0.0 if len(rising) and rising.max() == slopes[0] else low
+    rising, falling = np.flatnonzero(likelihood[: len(widths)] >= least), likelihood[len(widths) :] >= least
+
+    def end(first: int, second: int) -> float:
+        """Return the width at which the likelihood crosses its bound, between two neighbours of the grid."""
+        crossing: Any = optimize.brentq(
+            lambda at: _profile(x, y, 2 * math.log(9) / at) - least, widths[first], widths[second], xtol=1e-6
+        )
+        return float(crossing)
+
+    low = high = math.inf
+    if len(rising):
+        low = 0.0 if rising[0] == 0 else end(rising[0] - 1, rising[0])
+        flat = rising[-1] == len(widths) - 1 or falling.any()
+        high = math.inf if flat else end(rising[-1], rising[-1] + 1)
     verdict = placed(low, high, inside=(-math.inf, decades)) if len(rising) else CONTRADICTED
     return [
         arms.part(
