@@ -1,6 +1,6 @@
 """How often the intervals of `ok.fanova` hold the true share: simulated tables, one setting a call.
 
-    python benchmarks/fanova_coverage.py SURFACE TRIALS NOISE DATA_SETS [--repeats R] [--within] [--out FOLDER]
+    python benchmarks/fanova_coverage.py SURFACE TRIALS NOISE DATA_SETS [--repeats R] [--out FOLDER]
 
 Prints coverage, bias and width of every term, of differences, ranks, curves and p-values, and writes
 them as JSON. The seeds begin at 90,000; no setting of the method was ever chosen on them.

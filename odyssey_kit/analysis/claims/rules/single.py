@@ -6,6 +6,7 @@ May import the rest of `claims`.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -174,6 +175,7 @@ def smooth_dependence(arms: Arms, *, r2: float, noise: float) -> list[Part]:
 
 def _smooth_guess(arms: Arms) -> tuple[np.ndarray, np.ndarray]:
     """Return log errors where training converges, and what a Gaussian process says of each without having seen it."""
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
     from sklearn.model_selection import KFold, cross_val_predict
@@ -190,7 +192,10 @@ def _smooth_guess(arms: Arms) -> tuple[np.ndarray, np.ndarray]:
     kernel = ConstantKernel(1.0) * RBF(scales) + WhiteKernel(0.1)
     model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
     folds = KFold(5, shuffle=True, random_state=0)
-    return y[kept], np.asarray(cross_val_predict(model, x, y[kept], cv=folds), float)
+    with warnings.catch_warnings():
+        # A length at its bound is a direction in which nothing changes, which is no fault of the fit.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return y[kept], np.asarray(cross_val_predict(model, x, y[kept], cv=folds), float)
 
 
 def slow_not_overtrained(arms: Arms, *, share: float) -> list[Part]:
