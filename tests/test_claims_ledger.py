@@ -39,6 +39,7 @@ def test_a_claim_fits_the_code_that_decides_it(name: str) -> None:
     assert claim.family in known.families
     assert claim.studies and set(claim.studies) | set(claim.pooled_with) <= set(known.studies)
     roles = {known.tasks[known.studies[study].task].role for study in claim.studies}
+    assert tuple(claim.settings.get("each", claim.studies)) == tuple(claim.studies), "studies that decide apart are all"
     assert roles & set(claim.roles), "no study of the claim is on a task that it speaks of"
     if claim.quantity == "conjunction":
         assert set(claim.settings["of"]) < set(claims())

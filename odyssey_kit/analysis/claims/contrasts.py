@@ -57,7 +57,9 @@ class Contrast:
 
     @cached_property
     def p(self) -> float:
-        """Welch's two-sided p."""
+        """Welch's two-sided p; one trial a side tells nothing."""
+        if min(self.first.k, self.second.k) < 2:
+            return 1.0
         if max(np.ptp(self.first.top), np.ptp(self.second.top)) == 0:
             return 1.0 if self.difference == 0 else 0.0
         test: Any = stats.ttest_ind(self.first.top, self.second.top, equal_var=False)
@@ -73,6 +75,8 @@ class Contrast:
         """The larger p of two one-sided Welch tests against ±margin."""
         from statsmodels.stats.weightstats import ttost_ind
 
+        if min(self.first.k, self.second.k) < 2:
+            return 1.0
         if max(np.ptp(self.first.top), np.ptp(self.second.top)) == 0:
             return 0.0 if abs(self.difference) < self.margin else 1.0
         return float(ttost_ind(self.first.top, self.second.top, -self.margin, self.margin, usevar="unequal")[0])
@@ -128,6 +132,8 @@ class Contrast:
 
     @cached_property
     def _spread(self) -> float:
+        if min(self.first.k, self.second.k) < 2:
+            return math.nan
         return math.sqrt((np.var(self.first.top, ddof=1) + np.var(self.second.top, ddof=1)) / 2)
 
 

@@ -208,6 +208,8 @@ class Arms:
         """Return δ: the task's own, or so many standard deviations of the baseline's best tenth."""
         if self.task.margin is not None:
             return self.task.margin
+        if baseline.k < 2:
+            return math.nan
         return float(conventions().margins["standard_deviations"] * np.std(baseline.top, ddof=1))
 
 

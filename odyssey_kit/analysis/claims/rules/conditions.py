@@ -76,8 +76,9 @@ def probability_of_best(
         means = np.stack([cell.top_means for cell in cells])
         share = float(np.mean(means.argmin(axis=0) == names.index(variant + ending)))
         verdict = REPRODUCED if share >= reproduced_at else CONTRADICTED if share <= contradicted_at else UNDECIDED
-        verdict = verdict if all(cell.large_enough for cell in cells) else UNDECIDED
         asked = f"{100 * reproduced_at:g} % of the resamples or more, or {100 * contradicted_at:g} % or less"
+        if not all(cell.large_enough for cell in cells):
+            verdict, asked = UNDECIDED, too_few()
         parts.append(
             arms.part(
                 label=f"resamples in which {variant + ending} is the best",
@@ -120,18 +121,18 @@ def better_at_every_size(arms: Arms, *, pairs: Sequence[Sequence[str]], bins: Se
 def no_effect_on_best(arms: Arms, *, parameter: str, bins: Sequence[float], each: Sequence[str] = ()) -> list[Part]:
     """Decide that all pairs of bins of a hyperparameter have equivalent best tenths, in each of some studies apart."""
     if not each:
-        return _bins_alike(arms, parameter, bins, "")
+        return _bins_alike(arms, parameter, bins, error=arms.error)
     there = {study.name for study in arms.studies}
     parts = []
     for name in each:
         if name in there:
-            parts += _bins_alike(arms.only(name), parameter, bins, f", {name}")
+            parts += _bins_alike(arms.only(name), parameter, bins, error=arms.error / len(each), where=f", {name}")
         else:
             parts.append(arms.part(label=name, verdict=UNDECIDED, needed=f"the trials of {name}"))
     return parts
 
 
-def _bins_alike(arms: Arms, parameter: str, bins: Sequence[float], where: str) -> list[Part]:
+def _bins_alike(arms: Arms, parameter: str, bins: Sequence[float], *, error: float, where: str = "") -> list[Part]:
     values = arms.setting(parameter).astype(float)
     cells = []
     for low, high in itertools.pairwise(bins):
@@ -140,7 +141,7 @@ def _bins_alike(arms: Arms, parameter: str, bins: Sequence[float], where: str) -
     pairs = list(itertools.combinations(cells, 2))
     found = [contrast(arms, *pair) for pair in pairs]
     corrected = [
-        Contrast(first=one.first, second=one.second, error=one.error / len(pairs), margin=one.margin) for one in found
+        Contrast(first=one.first, second=one.second, error=error / len(pairs), margin=one.margin) for one in found
     ]
     return [equivalence_part(arms, one, f"{one.first.name} − {one.second.name}{where}") for one in corrected]
 

@@ -291,7 +291,9 @@ def sharp_ceiling(arms: Arms, *, decades: float) -> list[Part]:
 
 def _profile(x: np.ndarray, y: np.ndarray, slope: float) -> float:
     """Return the largest log-likelihood of a logistic curve of a given slope: its place is found by bisection."""
-    low, high = -abs(slope) * (np.ptp(x) + 10), abs(slope) * (np.ptp(x) + 10)
+    # Without a slope the constant would be the logit of the share of cases; a slope moves it by less than this.
+    share, most = float(special.logit(y.mean())), abs(slope) * float(np.abs(x).max())
+    low, high = share - most, share + most
     for _ in range(80):
         middle = (low + high) / 2
         # The sum of probabilities grows with the constant, and is that of the cases at the maximum.
