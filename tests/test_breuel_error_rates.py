@@ -143,10 +143,10 @@ def _made(maker: Callable[..., Evidence], *values: float, **settings: float) -> 
 
 CASES: dict[str, Case] = {
     "B2, noise leaves 80 % to be explained": Case(
-        make=_made(breuel.smooth, noise=breuel.smooth_deviation() / 2), reproduced=_one_side, times=60
+        make=_made(breuel.smooth, noise=breuel.smooth_deviation() / 2), reproduced=_one_side, times=20
     ),
     "B2, noise leaves 94 % to be explained": Case(
-        make=_made(breuel.smooth, noise=breuel.smooth_deviation() / 4), contradicted=_one_side, times=60
+        make=_made(breuel.smooth, noise=breuel.smooth_deviation() / 4), contradicted=_one_side, times=20
     ),
     "B3, half a decade": Case(make=_made(breuel.ceiling, width=0.5), **EACH_SIDE),
     "B4, 90 % improve": Case(make=_made(breuel.trainings, improve=0.9), **EACH_SIDE),

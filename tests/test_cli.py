@@ -492,6 +492,13 @@ def test_exit_code_and_streams_are_those_of_a_process():
     assert done.stderr.count("\n") == 1
 
 
+def test_the_package_is_the_command_too():
+    environment = {**os.environ, "PYTHONPATH": str(Path(ok.__file__).parents[1])}
+    command = [sys.executable, "-m", "odyssey_kit", "run", "first-lite"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert (done.returncode, done.stderr.startswith("odyssey: no study is called 'first-lite'")) == (2, True)
+
+
 def test_a_reader_that_stops_reading_is_no_error():
     command = f"{sys.executable} -c 'from odyssey_kit.cli import main; main()' plan odyssey-jsb --rows 1800 | head -1"
     done = subprocess.run(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import odyssey_kit
+from odyssey_kit.engine import compiled
 from odyssey_kit.engine.compiled import source_hash
 
 PACKAGE = Path(odyssey_kit.__file__).parent
@@ -75,6 +76,19 @@ def test_another_copy_of_the_same_engine_has_a_folder_of_its_own(copied_package)
     before = source_hash(engine)
     os.utime(engine / "kernels.py", (1, 1))
     assert source_hash(engine) != before, "numba compiles a file anew that was written anew"
+
+
+def test_compiling_is_said_once_and_marked_only_where_it_went_well(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(compiled, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(compiled, "_ANNOUNCED", set())
+    with pytest.raises(ZeroDivisionError), compiled.announced("part") as first:
+        assert first and "compiling kernels, once" in capsys.readouterr().err
+        1 / 0  # noqa: B018
+    for process in range(2):
+        compiled._ANNOUNCED.clear()
+        with compiled.announced("part") as first:
+            assert first == (process == 0), "marked for the processes that follow"
+    assert capsys.readouterr().err.count("compiling") == 1
 
 
 def test_a_folder_that_cannot_be_written_is_one_warning(copied_package):

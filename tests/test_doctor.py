@@ -21,6 +21,7 @@ from odyssey_kit.search import (
     Shard,
     examine,
     export,
+    find_study,
     import_results,
     open_for_reading,
     open_for_writing,
@@ -58,7 +59,7 @@ def held(path: Path) -> dict[str, dict]:
         return {spec.key: result.to_dict() for spec, result in store.results()}
 
 
-def test_what_lies_in_the_stores_of_shards_is_counted_examined_and_mended(tmp_path):
+def test_what_lies_in_the_stores_of_shards_is_counted_examined_and_mended(tmp_path, monkeypatch):
     runs = tmp_path / "runs"
     for number in (1, 2):
         shard = Shard(number, 2)
@@ -70,6 +71,8 @@ def test_what_lies_in_the_stores_of_shards_is_counted_examined_and_mended(tmp_pa
     assert study_status(STUDY, path, results)["done"].sum() == len(RESULTS)
     words = " ".join(finding.words for finding in examine(STUDY, path, results))
     assert "fake.1-of-2.sqlite is whole: 10 trials" in words and "fake.2-of-2.sqlite is whole: 10 trials" in words
+    monkeypatch.setenv("ODYSSEY_RUNS", str(runs))
+    assert find_study("fake") == STUDY, "a study of one's own is known by its shards alone"
     second = runs / "fake.2-of-2.sqlite"
     second.write_bytes(second.read_bytes()[:-1000])
     assert "fake.2-of-2.sqlite is damaged" in problems(path, results)["store"]

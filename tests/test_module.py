@@ -150,20 +150,26 @@ PACKED = torch.nn.utils.rnn.pack_sequence([torch.zeros(2, 3), torch.zeros(4, 3)]
     [
         (lambda: ok.LSTM(0, 3), "input_size=0"),
         (lambda: ok.LSTM("5", 4), "input_size='5', hidden_size=4; expected whole numbers"),
-        (lambda: ok.LSTM(3, 3)([[0.0] * 3]), "got a list, expected a tensor"),
+        (lambda: ok.LSTM(3, 3)([[0.0] * 3]), "got list, expected a tensor"),
         (lambda: ok.LSTM(3, 3, gradient="none"), "'full' or 'carousel'"),
         (lambda: ok.LSTM(3, 3, dtype=torch.float16), "float32 or torch.float64"),
         (lambda: ok.LSTM(3, 3)(torch.zeros(4, 2, 5)), "got 5 features"),
         (lambda: ok.LSTM(3, 3)(torch.zeros(4, 2, 3, dtype=torch.float64)), "torch.float64, expected 3 features"),
-        (lambda: ok.LSTM(3, 3)(torch.zeros(4)), "got 1 dimensions"),
-        (lambda: ok.LSTM(3, 3)(torch.zeros(4, 2, 3), (torch.zeros(1, 1, 3),) * 2), r"expected \(1, 2, 3\)"),
+        (lambda: ok.LSTM(3, 3)(torch.zeros(4)), r"got a tensor of shape \(4,\), expected"),
+        (lambda: ok.LSTM(3, 3)(torch.zeros(4, 2, 3), (torch.zeros(1, 1, 3),) * 2), r"each \(1, 2, 3\)"),
         (
             lambda: ok.LSTM(3, 3)(torch.zeros(4, 2, 3), (torch.zeros(1, 2, 3).double(),) * 2),
             "of torch.float64, expected",
         ),
-        (lambda: ok.LSTM(3, 3)(PACKED, (torch.zeros(1, 5, 3),) * 2), r"\(1, 5, 3\).*expected \(1, 2, 3\)"),
+        (lambda: ok.LSTM(3, 3)(PACKED, (torch.zeros(1, 5, 3),) * 2), r"\(1, 5, 3\).*each \(1, 2, 3\)"),
         (lambda: ok.LSTM(3, 3)(torch.zeros(0, 2, 3)), "0 time steps of 2 sequences"),
         (lambda: ok.LSTM(3, 3)(torch.zeros(4, 0, 3)), "4 time steps of 0 sequences"),
+        (lambda: ok.LSTM(3, 3)(torch.zeros(4, 2, 3), torch.zeros(2, 2, 3)), "got Tensor as states, expected a pair"),
+        (lambda: ok.LSTM(3, 3)(torch.zeros(4, 2, 3), (None, None)), "got tuple as states, expected a pair"),
+        (lambda: ok.LSTM(3, 3)(torch.zeros(4, 3), (torch.zeros(1, 1, 3),) * 2), r"\(1, 1, 3\).*each \(1, 3\)"),
+        (lambda: ok.LSTM(3, 3).half()(torch.zeros(4, 2, 3).half()), "weights are torch.float16, expected float32"),
+        (lambda: ok.LSTM(3, 3)(torch.zeros(4, 2, 3, device="meta")), "inputs on meta and weights on cpu"),
+        (lambda: ok.LSTM(3, 3).load_weights([1, 2]), "got list, expected names and values"),
         (lambda: ok.LSTM(3, 3).load_weights({"W_z": torch.zeros(3, 3)}), "missing"),
         (
             lambda: (lambda m: m.load_weights({**m.weights(), "b_z": torch.zeros(4)}))(ok.LSTM(3, 3)),
@@ -174,6 +180,33 @@ PACKED = torch.nn.utils.rnn.pack_sequence([torch.zeros(2, 3), torch.zeros(4, 3)]
 def test_errors_say_what_was_got_and_expected(call, words):
     with pytest.raises(ok.UsageError, match=words):
         call()
+
+
+def test_its_arguments_are_called_as_torchs_are():
+    layer, inputs = layer_of("NP"), random(STEPS, BATCH, INPUTS)
+    state = (random(1, BATCH, HIDDEN), random(1, BATCH, HIDDEN))
+    ours, theirs = layer(input=inputs, hx=state)[0], native_twin(layer)(input=inputs, hx=state)[0]
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+
+
+def test_the_weights_of_one_cell_load_into_no_other_of_the_same_size():
+    torch.manual_seed(0)
+    saved, other = ok.LSTM(4, 3, variant="NIG"), ok.LSTM(4, 3, variant="NFG")
+    assert saved.theta.shape == other.theta.shape
+    before = other.theta.clone()
+    with pytest.raises(RuntimeError, match=r"weights of another cell .*input_gate=False for True"):
+        other.load_state_dict(saved.state_dict())
+    assert torch.equal(other.theta, before), "nothing was set"
+    twin = ok.LSTM(4, 3, variant=ok.variant("NIG").replace(name="mine"))
+    twin.load_state_dict(saved.state_dict())
+    assert torch.equal(twin.theta, saved.theta), "a name is no difference"
+    whole = torch.nn.ModuleDict({"first": saved, "second": torch.nn.Linear(3, 2)})
+    whole.load_state_dict(whole.state_dict())
+
+
+def test_weights_are_counted_without_the_room_between_them():
+    layer = ok.LSTM(4, 3, bidirectional=True)
+    assert layer.parameter_count == sum(view.numel() for view in layer.weights().values())
 
 
 def test_sizes_may_come_from_a_table():

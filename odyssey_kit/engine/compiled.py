@@ -16,7 +16,8 @@ import platform
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ import numba
 from llvmlite import binding
 from numba.core import config
 
-__all__ = ["cache_folder", "compile_apart", "kernel", "source_hash"]
+__all__ = ["announced", "cache_folder", "compile_apart", "kernel", "source_hash"]
 
 # Sums may be reordered (SIMD) and a*b+c contracted, but NaN and infinity keep their meaning: the
 # trainer has to see a divergence.
@@ -72,13 +73,35 @@ def compile_apart(dtype: str = "float32") -> None:
     Code that was just compiled and the same code from the cache differ in the last bits of their sums:
     only if every process loads it does a trial give the same bits in each.
     """
-    folder = cache_folder()
-    if folder is None or (marker := folder / f"complete-{dtype}").exists():
+    if cache_folder() is None:
         return
-    sys.stderr.write("odyssey_kit: compiling the kernels, once: a minute or so\n")
-    code = f"from odyssey_kit.engine.network import compile_kernels; compile_kernels({dtype!r})"
-    subprocess.run([sys.executable, "-c", code], check=True)
-    marker.touch()
+    with announced(dtype) as first:
+        if first:
+            code = f"from odyssey_kit.engine.network import compile_kernels; compile_kernels({dtype!r})"
+            subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@contextmanager
+def announced(part: str) -> Iterator[bool]:
+    """Say that a part of the kernels is compiled, where that was not done before; yield whether it is.
+
+    Once it went well the folder is marked, and nothing is said again.
+    """
+    if part in _ANNOUNCED:
+        yield False
+        return
+    folder = cache_folder()
+    marker = folder / f"complete-{part}" if folder else None
+    first = not (marker and marker.exists())
+    if first:
+        sys.stderr.write("odyssey_kit: compiling kernels, once: a minute, or two on a slow machine\n")
+    yield first
+    _ANNOUNCED.add(part)
+    if first and marker:
+        marker.touch()
+
+
+_ANNOUNCED: set[str] = set()  # in this process
 
 
 def kernel(function: Callable[..., Any]) -> Any:

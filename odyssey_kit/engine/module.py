@@ -17,12 +17,15 @@ from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence
 
 from odyssey_kit.engine import equations
+from odyssey_kit.engine.compiled import announced
 from odyssey_kit.engine.kernels import flags_of, sequence_backward, sequence_forward
 from odyssey_kit.engine.parameters import Layout, aligned_zeros
 from odyssey_kit.errors import UsageError
 from odyssey_kit.variants import LSTMVariant, variant
 
 __all__ = ["LSTM"]
+
+_DTYPES = (torch.float32, torch.float64)
 
 
 class _Rows:
@@ -57,7 +60,8 @@ class _Layer(torch.autograd.Function):
         C = aligned_zeros((batch + len(x), layout.hidden_size), x.dtype)
         Y, S = aligned_zeros(C.shape, x.dtype), aligned_zeros((len(x), layout.hidden_size), x.dtype)
         Y[:batch], C[:batch] = y0.detach().numpy(), c0.detach().numpy()
-        sequence_forward(flags, rows.starts, A, R, p, Rg, C, Y, S)
+        with announced(f"forward-{x.dtype}"):
+            sequence_forward(flags, rows.starts, A, R, p, Rg, C, Y, S)
         ctx.save_for_backward(inputs, theta)
         ctx.layer, ctx.work = layer, (A, C, Y, S)
         last = batch + rows.last
@@ -75,7 +79,8 @@ class _Layer(torch.autograd.Function):
         dY[rows.last] += dy_n
         D, gradient = aligned_zeros(A.shape, A.dtype), aligned_zeros(layout.size, A.dtype)
         into = layout.packed(gradient)
-        sequence_backward(flags, rows.starts, A, R, p, Rg, C, S, dY, D, into["p"], dC)
+        with announced(f"backward-{x.dtype}"):
+            sequence_backward(flags, rows.starts, A, R, p, Rg, C, S, dY, D, into["p"], dC)
         into["W"][:], into["R"][:], into["b"][:] = x.T @ D, Y[rows.previous].T @ D, D.sum(axis=0)
         if flags.gate_recurrence:
             before = rows.previous[rows.later] - rows.batch
@@ -109,9 +114,11 @@ class LSTM(torch.nn.Module):
 
     Notes
     -----
-    ``forward(inputs, (h_0, c_0))`` takes a tensor, batched or not, or a PackedSequence, and returns
-    ``output, (h_n, c_n)`` with states of shape (directions, batch, hidden). Second derivatives are not
-    available. On devices other than the CPU the equations run as a loop of torch operations.
+    ``forward(input, (h_0, c_0))`` takes a tensor, batched or not, or a PackedSequence, and returns
+    ``output, (h_n, c_n)`` with states of shape (directions, batch, hidden). It is one layer: stack several
+    for more. Second derivatives are not available. On devices other than the CPU the equations run as a loop of
+    torch operations. The one parameter of the module, ``theta``, is filled up to whole cache lines: count with
+    ``parameter_count``. Its state_dict says which cell it is of, and loads into no other.
 
     References
     ----------
@@ -146,7 +153,7 @@ class LSTM(torch.nn.Module):
         if gradient not in ("full", "carousel"):
             raise UsageError(f"LSTM: gradient is {gradient!r}, expected 'full' or 'carousel'")
         dtype = dtype or torch.get_default_dtype()
-        if dtype not in (torch.float32, torch.float64):
+        if dtype not in _DTYPES:
             raise UsageError(f"LSTM: dtype is {dtype}, expected torch.float32 or torch.float64")
         self.variant = _variant(variant)
         self.input_size, self.hidden_size = input_size, hidden_size
@@ -154,6 +161,11 @@ class LSTM(torch.nn.Module):
         self.layout = Layout(variant=self.variant, input_size=input_size, hidden_size=hidden_size)
         self.theta = torch.nn.Parameter(torch.zeros(1 + bidirectional, self.layout.size, dtype=dtype))
         self.reset_parameters(initial_weight_std)
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of weights, of both directions; `theta` is larger, because it is filled up."""
+        return len(self.theta) * self.layout.parameter_count
 
     def reset_parameters(self, std: float = 0.1) -> None:
         """Draw all parameters anew from N(0, std²)."""
@@ -169,6 +181,27 @@ class LSTM(torch.nn.Module):
             named |= {name + suffix: view for name, view in self.layout.weights(theta).items()}
         return named
 
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return what the numbers of `theta` mean: the cell and the sizes, for its state_dict."""
+        cell = {field: value for field, value in self.variant.to_dict().items() if field != "name"}
+        sizes = {"input_size": self.input_size, "hidden_size": self.hidden_size, "bidirectional": self.bidirectional}
+        return cell | sizes
+
+    def set_extra_state(self, state: Any) -> None:
+        """Set nothing: what the numbers mean was compared before they were taken."""
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        given, own, messages = state_dict.get(f"{prefix}_extra_state"), self.get_extra_state(), rest[-1]
+        if given is not None and given != own:
+            other = [
+                f"{name}={given.get(name)!r} for {value!r}" for name, value in own.items() if given.get(name) != value
+            ]
+            messages.append(
+                f"LSTM: got weights of another cell ({', '.join(other)}); make a layer of that variant and size"
+            )
+            return
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     def load_weights(self, weights: Mapping[str, Any]) -> None:
         """Set weights by name; names and shapes must be exactly those of `weights`.
 
@@ -178,6 +211,10 @@ class LSTM(torch.nn.Module):
             If a name is missing or unknown, or a shape differs. Nothing is set then.
         """
         views = self.weights()
+        if not isinstance(weights, Mapping):
+            raise UsageError(
+                f"load_weights: got {type(weights).__name__}, expected names and values, such as `weights()`"
+            )
         if weights.keys() != views.keys():
             missing, unknown = sorted(views.keys() - weights.keys()), sorted(weights.keys() - views.keys())
             raise UsageError(f"load_weights: missing {missing}, unknown {unknown}; expected {list(views)}")
@@ -192,55 +229,71 @@ class LSTM(torch.nn.Module):
                 view.copy_(values[name])
 
     def forward(
-        self, inputs: Tensor | PackedSequence, state: tuple[Tensor, Tensor] | None = None
+        self, input: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor | PackedSequence, tuple[Tensor, Tensor]]:
-        """Run the layer; see the class for shapes."""
-        if isinstance(inputs, PackedSequence):
-            self._check_states(state, int(inputs.batch_sizes[0]))
-            if state is not None and inputs.sorted_indices is not None:
-                state = (state[0][:, inputs.sorted_indices], state[1][:, inputs.sorted_indices])
-            output, (h_n, c_n) = self._run(inputs.data, inputs.batch_sizes, state)
-            if inputs.unsorted_indices is not None:
-                h_n, c_n = h_n[:, inputs.unsorted_indices], c_n[:, inputs.unsorted_indices]
-            return inputs._replace(data=output), (h_n, c_n)
-        if not isinstance(inputs, Tensor) or inputs.dim() not in (2, 3):
-            got = f"{inputs.dim()} dimensions" if isinstance(inputs, Tensor) else f"a {type(inputs).__name__}"
+        """Run the layer; see the class for shapes. The names are those of `torch.nn.LSTM.forward`."""
+        if isinstance(input, PackedSequence):
+            self._check_states(hx, int(input.batch_sizes[0]))
+            if hx is not None and input.sorted_indices is not None:
+                hx = (hx[0][:, input.sorted_indices], hx[1][:, input.sorted_indices])
+            output, (h_n, c_n) = self._run(input.data, input.batch_sizes, hx)
+            if input.unsorted_indices is not None:
+                h_n, c_n = h_n[:, input.unsorted_indices], c_n[:, input.unsorted_indices]
+            return input._replace(data=output), (h_n, c_n)
+        if not isinstance(input, Tensor) or input.dim() not in (2, 3):
+            got = f"a tensor of shape {tuple(input.shape)}" if isinstance(input, Tensor) else type(input).__name__
             raise UsageError(
                 f"LSTM: got {got}, expected a tensor of (time, batch, features) or (time, features), "
                 "or a PackedSequence"
             )
-        batched = inputs.dim() == 3
-        steps = inputs if batched else inputs[:, None]
+        batched = input.dim() == 3
+        steps = input if batched else input[:, None]
         steps = steps.transpose(0, 1) if batched and self.batch_first else steps
-        if state is not None and not batched:
-            state = (state[0][:, None], state[1][:, None])
         time, batch, features = steps.shape
         if time == 0 or batch == 0:
             raise UsageError(f"LSTM: got {time} time steps of {batch} sequences, expected at least one of both")
-        self._check_states(state, batch)
+        self._check_states(hx, batch if batched else None)
+        if hx is not None and not batched:
+            hx = (hx[0][:, None], hx[1][:, None])
         sizes = torch.full((time,), batch, dtype=torch.int64)
-        flat, (h_n, c_n) = self._run(steps.reshape(time * batch, features), sizes, state)
+        flat, (h_n, c_n) = self._run(steps.reshape(time * batch, features), sizes, hx)
         output = flat.reshape(time, batch, -1)
         if not batched:
             return output[:, 0], (h_n[:, 0], c_n[:, 0])
         return (output.transpose(0, 1) if self.batch_first else output), (h_n, c_n)
 
-    def _check_states(self, state: tuple[Tensor, Tensor] | None, batch: int) -> None:
-        expected = (len(self.theta), batch, self.hidden_size)
-        if state is not None and any(tuple(part.shape) != expected or part.dtype != self.theta.dtype for part in state):
+    def _check_states(self, state: Any, batch: int | None) -> None:
+        """Raise UsageError unless it is None or two states of the right shape; no batch means one sequence alone."""
+        if state is None:
+            return
+        expected = (len(self.theta), *(() if batch is None else (batch,)), self.hidden_size)
+        wanted = f"expected a pair (h_0, c_0), each {expected} of {self.theta.dtype}"
+        if not isinstance(state, tuple | list) or len(state) != 2 or not all(isinstance(s, Tensor) for s in state):
+            raise UsageError(f"LSTM: got {type(state).__name__} as states, {wanted}")
+        if any(tuple(part.shape) != expected or part.dtype != self.theta.dtype for part in state):
             got = " and ".join(f"{tuple(part.shape)} of {part.dtype}" for part in state)
-            raise UsageError(f"LSTM: got states {got}, expected {expected} of {self.theta.dtype}")
+            raise UsageError(f"LSTM: got states {got}, {wanted}")
+
+    def _check_rows(self, rows: Tensor) -> None:
+        """Raise UsageError unless inputs fit the weights."""
+        theta = self.theta
+        if rows.device != theta.device:
+            raise UsageError(f"LSTM: got inputs on {rows.device} and weights on {theta.device}; move one with `.to`")
+        if theta.device.type == "cpu" and theta.dtype not in _DTYPES:
+            raise UsageError(f"LSTM: the weights are {theta.dtype}, expected float32 or float64; use `.float()`")
+        if rows.shape[1] != self.input_size or rows.dtype != theta.dtype:
+            raise UsageError(
+                f"LSTM: got {rows.shape[1]} features of {rows.dtype}, "
+                f"expected {self.input_size} features of {theta.dtype}"
+                + ("" if rows.dtype == theta.dtype else f"; convert them, `.to({theta.dtype})`, or the layer")
+            )
 
     def _run(
         self, rows: Tensor, batch_sizes: Tensor, state: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Run all directions over packed rows."""
+        self._check_rows(rows)
         directions, batch = len(self.theta), int(batch_sizes[0])
-        if rows.shape[1] != self.input_size or rows.dtype != self.theta.dtype:
-            raise UsageError(
-                f"LSTM: got {rows.shape[1]} features of {rows.dtype}, "
-                f"expected {self.input_size} features of {self.theta.dtype}"
-            )
         zeros = rows.new_zeros(directions, batch, self.hidden_size)
         y0, c0 = state if state is not None else (zeros, zeros)
         where = _Rows(batch_sizes)

@@ -20,7 +20,7 @@ from odyssey_kit.data.manifest import dataset_names
 from odyssey_kit.errors import StudyError, UsageError
 from odyssey_kit.search.plain_text import assign
 from odyssey_kit.search.publish import published_folder
-from odyssey_kit.search.store import definition, differences, open_for_reading, store_path
+from odyssey_kit.search.store import definition, differences, open_for_reading, store_and_shards, store_path
 from odyssey_kit.search.studies import STUDIES
 from odyssey_kit.search.study import StudySpec
 
@@ -181,8 +181,8 @@ def _known(name: str) -> StudySpec:
     try:
         return named_study(name)
     except UsageError:
-        if store_path(name).exists():
-            with open_for_reading(store_path(name)) as store:
+        for path in store_and_shards(store_path(name)):
+            with open_for_reading(path) as store:
                 if study := store.study():
                     return study
         description = published_folder(name) / "study.json"

@@ -29,7 +29,8 @@ class Merged:
     duplicates: int
 
     def __str__(self) -> str:
-        return f"{self.added} trials taken into {self.path}, {self.duplicates} were there already"
+        trials = "1 trial" if self.added == 1 else f"{self.added:,} trials"
+        return f"{trials} taken into {self.path}, {self.duplicates:,} there already"
 
 
 def _read(source: Path) -> tuple[StudySpec, list[tuple[TrialSpec, TrialResult]]]:
@@ -40,6 +41,10 @@ def _read(source: Path) -> tuple[StudySpec, list[tuple[TrialSpec, TrialResult]]]
         results = published_results(source)  # verified against the checksums of study.json
         description = json.loads((source / "study.json").read_text(encoding="utf-8"))
         return StudySpec.from_dict(description["study"]), results
+    if not source.exists():
+        raise StudyError(
+            f"{source} does not exist; expected a store (*.sqlite) or a folder that `odyssey export` wrote"
+        )
     with open_for_reading(source) as store:
         study = store.study()
         if study is None:

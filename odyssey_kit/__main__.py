@@ -1,0 +1,5 @@
+"""`python -m odyssey_kit` is the `odyssey` command."""
+
+from odyssey_kit.cli import main
+
+main()
