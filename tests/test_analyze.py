@@ -22,7 +22,7 @@ browser = pytest.importorskip("browser", reason="playwright is not installed")
 
 def odyssey(*arguments: str, folder: Path, code: int = 0) -> str:
     run = subprocess.run(
-        [sys.executable, "-m", "odyssey_kit.cli", "analyze", *arguments],
+        [sys.executable, "-m", "odyssey_kit", "analyze", *arguments],
         capture_output=True,
         text=True,
         cwd=folder,

@@ -221,7 +221,7 @@ def test_all_claims_are_checked_from_a_cold_start_when_the_whole_column_is_publi
         made_up.write(tmp_path / name, n_per_cell=200, variants=variants, n_diverged=0, seed=seed)
     environment = {**os.environ, "ODYSSEY_RESULTS": str(tmp_path)}
     # The bound is generous: a machine that does other work, too. benchmarks/RESULTS.md has the time.
-    command = [sys.executable, "-W", "error::UserWarning", "-m", "odyssey_kit.cli", "claims", "--json"]
+    command = [sys.executable, "-W", "error::UserWarning", "-m", "odyssey_kit", "claims", "--json"]
     run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
     rows = {row["id"]: row for row in json.loads(run.stdout)}
@@ -253,7 +253,7 @@ def test_the_table_counts_what_it_lists() -> None:
 
 
 def _odyssey(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "odyssey_kit.cli", *words]
+    command = [sys.executable, "-m", "odyssey_kit", *words]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
 
 

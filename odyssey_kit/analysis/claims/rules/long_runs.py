@@ -1,7 +1,8 @@
 """Rules about very long training: whether, when and how the test error rises again (B23-B26).
 
 A curve is cut into twenty stretches; it rises if its last stretch lies above its lowest by more than
-noise: two standard errors of the difference of the two. May import the rest of `claims`.
+noise: three standard errors of the difference of the two, because the lowest of twenty stretches of a flat curve
+lies two below the last in every sixth. May import the rest of `claims`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from odyssey_kit.analysis.claims.rules.noise import _rank_correlation
 __all__ = ["eventual_divergence", "later_with_lower_rate", "optimum_step", "rises_in_training_too"]
 
 _STRETCHES = 20
+_NOISE = 3.0  # standard errors: 2.5 % one-sided, divided by the 19 stretches that may be the lowest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,7 @@ def _rises(values: np.ndarray, steps: np.ndarray, stretches: list[np.ndarray]) -
     means = np.array([values[s].mean() for s in stretches])
     errors = np.array([values[s].std(ddof=1) / math.sqrt(len(s)) for s in stretches])
     at = int(means.argmin())
-    above = means > means[at] + 2 * np.hypot(errors, errors[at])
+    above = means > means[at] + _NOISE * np.hypot(errors, errors[at])
     lowest = float(np.median(steps[stretches[at]]))
     if at == len(means) - 1 or not above[-1]:
         return False, lowest, math.inf
