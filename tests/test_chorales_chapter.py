@@ -185,6 +185,26 @@ def test_an_interaction_is_what_both_sides_leave_over_and_averages_out() -> None
     assert grid[-3:, -3:].mean() > 0.3 and grid[:3, -3:].mean() < -0.3
 
 
+def test_a_choice_weighs_its_probability_and_a_constant_one_nothing_more() -> None:
+    space = ok.SearchSpace(
+        {
+            "cell": ok.Categorical(choices=("a", "b", "c")),
+            "depth": ok.UniformInteger(low=1, high=2),
+            "one": ok.Categorical(choices=("only",)),
+        }
+    )
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame([space.from_unit(unit) for unit in rng.random((90, 3))])
+    loss = frame["cell"].map({"a": 0.0, "b": 1.0, "c": 5.0}) * frame["depth"] + 0.1 * rng.standard_normal(90)
+    model = ok.FunctionalANOVA(space=space, n_trees=100).fit(frame, loss)
+    maps = ok.pair_effects(model)
+    assert maps["interaction"].notna().all()
+    assert maps.loc[maps["pair"].str.contains("one"), "interaction"].abs().max() < 1e-9
+    for side in "xy":  # each choice is as probable as any other, so plain averages vanish
+        along = maps.groupby(["pair", f"quantile_{side}"])["interaction"].mean()
+        assert along.abs().max() < 1e-9
+
+
 def test_the_sentences_say_the_numbers_of_the_tables(table: pd.DataFrame) -> None:
     kept = ok.Trials.from_frame(table, space=ok.ODYSSEY_SPACE)
     found = ok.beside_figure3(kept).set_index("variant")
