@@ -15,7 +15,7 @@ import pandas as pd
 from odyssey_kit import analysis
 from odyssey_kit.analysis.interactions import cell_edges
 from odyssey_kit.charts import _frames as frames
-from odyssey_kit.charts.importance import effect_words
+from odyssey_kit.charts._frames import effect_words
 from odyssey_kit.charts.palette import BACKGROUND, MUTED, variant_colour
 from odyssey_kit.charts.theme import narrow
 from odyssey_kit.space import Categorical, SearchSpace
@@ -60,7 +60,8 @@ def pair_maps(model: Any, *, words: str = "nats a frame", n_points: int = 15) ->
     return alt.concat(*panels, columns=3, spacing=20).properties(
         description=(
             f"The largest pair is {effect_words(order[0])} with {100 * shares[order[0]]:.2g} % of the variance of "
-            f"{model.n_trials_} trials; the interactions reach {largest['interaction']:+.2g} {words}."
+            f"{model.n_trials_} trials, out-of-bag R² {model.oob_r2_:.2f}; the interactions reach "
+            f"{largest['interaction']:+.2g} {words}."
         ),
         usermeta=narrow(236),
     )

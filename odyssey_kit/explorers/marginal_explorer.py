@@ -22,7 +22,7 @@ from odyssey_kit.analysis.conditions import check_settings
 from odyssey_kit.analysis.interactions import cell_edges
 from odyssey_kit.analysis.trials import Trials, as_trials
 from odyssey_kit.charts import _frames as frames
-from odyssey_kit.charts.importance import effect_words
+from odyssey_kit.charts._frames import effect_words
 from odyssey_kit.charts.pair_maps import quantile_ticks
 from odyssey_kit.charts.palette import variant_colour, variant_order
 from odyssey_kit.errors import UsageError
