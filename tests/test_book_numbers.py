@@ -97,6 +97,11 @@ def _margin() -> str:
     return f"{conventions().tasks['jsb-chorales'].margin:g}"
 
 
+def _least() -> int:
+    """Return from how many selected trials on the ledger decides."""
+    return conventions().selection["minimum_top"]
+
+
 def _end_of_the_box() -> str:
     """Return the highest learning rate that the paper drew."""
     from odyssey_kit.charts._frames import rate_words
@@ -154,6 +159,8 @@ NUMBERS: dict[str, dict[str, tuple[Number, ...]]] = {
         "✕ diverged, or ended above {}.": (_cap,),
         "with {} % intervals from": (_level,),
         "within {} nats, a margin": (_margin,),
+        "shown from {} selected trials": (_least,),
+        "From fewer than {} selected trials": (_least,),
         "The band is a {} % one": (_shares_level,),
         "shares have {} % intervals and the curves {} % bands": (_shares_level, _shares_level),
         "box ends at {}.": (_end_of_the_box,),

@@ -355,6 +355,28 @@ def test_a_trial_without_a_curve_has_an_empty_one() -> None:
     assert (rows[lost]["curve_epoch"], rows[lost]["curve_loss"]) == ([], [])
 
 
+def test_the_search_explorer_draws_the_curve_of_its_metric() -> None:
+    whole = ok.Trials.from_frame(made_up.trials(n_per_cell=6, n_diverged=0), space=ok.ODYSSEY_SPACE)
+    curves = made_up.curves(whole.frame)
+    studied = dataclasses.replace(whole, curves=curves)
+    spec = ok.charts.search_explorer(studied, metric="valid_metric").to_dict()
+    rows = {row["key"]: row for row in rows_with(spec, "key", "curve_loss")}
+    key = whole.frame["key"].iloc[3]
+    assert rows[key]["curve_loss"] == pytest.approx([*curves.set_index("key").loc[[key], "valid_metric"]], rel=1e-4)
+    with pytest.raises(ok.UsageError, match="the curves have no column n_parameters"):
+        ok.charts.search_explorer(studied, metric="n_parameters")
+
+
+def test_the_search_explorer_of_one_trial_relates_nothing_and_without_a_curve_is_refused() -> None:
+    one = ok.Trials.from_frame(made_up.trials(1, ("V",), n_diverged=0), space=ok.ODYSSEY_SPACE)
+    curves = made_up.curves(one.frame)
+    said = ok.charts.search_explorer(dataclasses.replace(one, curves=curves)).to_dict()["description"]
+    assert "correlation" not in said and "best trial by validation is one of V" in said
+    for none in (curves.iloc[:0], curves.assign(test_metric=math.inf)):
+        with pytest.raises(ok.UsageError, match="no curve of these 1 trials has a finite test_metric, expected"):
+            ok.charts.search_explorer(dataclasses.replace(one, curves=none))
+
+
 def test_boxes_and_shares_beside_the_paper_are_those_of_the_tables(charts: dict[str, Any]) -> None:
     whole = made_up.trials(n_per_cell=40, n_diverged=4)
     expected: dict[Any, set[float]] = {}

@@ -16,6 +16,7 @@ from conftest import BOOK
 import odyssey_kit as ok
 from odyssey_kit.analysis import loading as finding
 from odyssey_kit.charts import chorales, sentences
+from odyssey_kit.charts.beside_paper import mean_gaps
 
 CHAPTER = BOOK / "the-odyssey-on-chorales.md"
 ARMS = ("odyssey-jsb", "odyssey-jsb-wide", "odyssey-jsb-raw", "odyssey-jsb-unpublished")
@@ -185,15 +186,121 @@ def test_an_interaction_is_what_both_sides_leave_over_and_averages_out() -> None
     assert grid[-3:, -3:].mean() > 0.3 and grid[:3, -3:].mean() < -0.3
 
 
-def test_the_sentences_say_the_numbers_of_the_tables(table: pd.DataFrame) -> None:
-    kept = ok.Trials.from_frame(table, space=ok.ODYSSEY_SPACE)
+def test_a_choice_weighs_its_probability_and_a_constant_one_nothing_more() -> None:
+    space = ok.SearchSpace(
+        {
+            "cell": ok.Categorical(choices=("a", "b", "c")),
+            "depth": ok.UniformInteger(low=1, high=2),
+            "one": ok.Categorical(choices=("only",)),
+        }
+    )
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame([space.from_unit(unit) for unit in rng.random((90, 3))])
+    loss = frame["cell"].map({"a": 0.0, "b": 1.0, "c": 5.0}) * frame["depth"] + 0.1 * rng.standard_normal(90)
+    model = ok.FunctionalANOVA(space=space, n_trees=100).fit(frame, loss)
+    maps = ok.pair_effects(model)
+    assert maps["interaction"].notna().all()
+    assert maps.loc[maps["pair"].str.contains("one"), "interaction"].abs().max() < 1e-9
+    for side in "xy":  # each choice is as probable as any other, so plain averages vanish
+        along = maps.groupby(["pair", f"quantile_{side}"])["interaction"].mean()
+        assert along.abs().max() < 1e-9
+
+
+def test_the_sentences_say_the_numbers_of_the_tables() -> None:
+    kept = ok.Trials.from_frame(made_up.trials(100, n_diverged=3), space=ok.ODYSSEY_SPACE)
     found = ok.beside_figure3(kept).set_index("variant")
     gap = 100 * (found.loc["V", "mean"] / 8.55 - 1)
     said = chorales.figure3_answer(kept)
-    assert f"vanilla’s by {gap:+.1f} %" in said and "NFG" in said and "Off the paper’s scale" in said
+    assert f"vanilla’s by {gap:+.1f} %".replace("-", "−") in said and "NFG" in said and "Off the paper’s scale" in said
     assert "8.38, a trial of NIAF" in chorales.best_answer(kept)
     comparison = ok.compare(kept, margin=0.05)
+    drawn = ok.charts.boxes_beside_paper(kept, comparison).to_dict()["description"]
+    (widest,) = re.findall(r"differ from the paper’s by [+−]([\d.]+ % at most \(\w+\))", said)
+    assert widest in drawn and "leaving out NOAF, off its scale" in drawn
     told = chorales.verdicts_answer(kept, comparison)
     for name in comparison.to_frame()["variant"]:
         assert len(re.findall(rf"\b{name}\b", told)) == 1
-    assert isinstance(told, sentences.Sentence)
+    assert isinstance(told, sentences.Sentence) and "(10 selected trials a variant)" in told
+
+
+def test_where_the_ledger_decides_nothing_neither_sentence_nor_figure_does(table: pd.DataFrame) -> None:
+    kept = ok.Trials.from_frame(table, space=ok.ODYSSEY_SPACE)
+    comparison = ok.compare(kept, margin=0.05)
+    with pytest.raises(ok.UsageError, match="have 4 trials, and the ledger decides nothing from fewer than 10"):
+        chorales.verdicts_answer(kept, comparison)
+    chart = ok.charts.boxes_beside_paper(kept, comparison).to_json()
+    assert "different from vanilla?" not in chart and "too few trials to say" in chart
+
+
+def test_our_boxes_beyond_the_edge_are_cut_there_and_marked_in_their_colour(table: pd.DataFrame) -> None:
+    far = table.assign(test_metric=table["test_metric"].where(table["variant"].ne("NFG"), 40.0))
+    chart = ok.charts.boxes_beside_paper(far, ok.compare(far, margin=0.05)).to_dict()
+    (rows,) = [
+        rows
+        for rows in chart["datasets"].values()
+        if rows[0].get("source") == "these trials" and "mean_drawn" in rows[0]
+    ]
+    edge = max(row["edge"] for row in rows)
+    (cut,) = [row for row in rows if row["variant"] == "NFG"]
+    assert {cut[f"{name}_drawn"] for name in ("q25", "median", "q75", "mean")} == {edge} and edge < 40
+    assert (cut["words"], cut["mean"]) == ("↑ 40", 40.0)
+    marks = [
+        layer["encoding"]["color"]["field"]
+        for panel in chart["concat"]
+        for layer in panel["layer"]
+        if layer["mark"]["type"] == "text" and "color" in layer["encoding"]
+    ]
+    assert marks == ["variant", "variant"]
+
+
+def test_nothing_to_compare_is_said_and_a_best_trial_without_a_test_loss_too(table: pd.DataFrame) -> None:
+    with pytest.raises(ok.UsageError, match="has no trials, expected"):
+        ok.beside_figure3(table.iloc[:0])
+    with pytest.raises(ok.UsageError, match="none of the 360 trials has a validation metric, expected"):
+        ok.best_by_validation(table.assign(valid_metric=float("nan")))
+    best = table["valid_metric"].idxmin()
+    lost = table.assign(test_metric=table["test_metric"].mask(table.index == best))
+    said = chorales.best_answer(ok.Trials.from_frame(lost, space=ok.ODYSSEY_SPACE))
+    assert f"{table.loc[best, 'variant']} no finite loss" in said and "nan" not in said
+    strangers = ok.beside_figure3(table).set_index("variant").assign(paper_mean=float("nan"))
+    with pytest.raises(ok.UsageError, match="the paper prints no mean of"):
+        mean_gaps(strangers)
+
+
+class Weak:
+    """A model that predicts too little to rank, whose first share has no interval."""
+
+    oob_r2_ = 0.1
+    n_trials_ = 40
+
+    def importances(self, _: int = 1) -> pd.DataFrame:
+        names = ["learning_rate", "momentum", "learning_rate × momentum"]
+        nothing = [float("nan")] * 3
+        return pd.DataFrame(
+            {"parameters": names, "share": [0.5, -0.02, 0.1], "low": nothing, "high": nothing, "rank": nothing}
+        ).assign(note="40 trials")
+
+
+def test_a_weak_forest_gives_no_order_and_no_share_below_zero() -> None:
+    paper = pd.DataFrame({"parameters": ["learning_rate", "momentum"], "paper_share": [0.9, 0.1]})
+    said = chorales.shares_answer(Weak(), paper)
+    assert "too little to rank the shares (R² of trials not seen 0.10)" in said and "order here is" not in said
+    waiting = ok.charts.Arm(name="later", title="", planned=10, why="not run")
+    told = chorales.momentum_answer(Weak(), waiting)
+    assert "momentum alone 0.0 % (no interval yet)" in told and "n = 40, R² = 0.10" in told
+    assert "90 % interval" not in told
+
+
+def test_the_answer_is_too_early_by_the_number_selected_and_hides_no_other_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made_up.write(tmp_path / "odyssey-jsb", n_per_cell=30)
+    monkeypatch.setattr(finding, "_roots", lambda: [tmp_path])
+    arm = ok.charts.arm(ok.named_study("odyssey-jsb"))
+    assert arm.cap == pytest.approx(88 * np.log(2), abs=1e-4)
+
+    def refuse(*_: Any) -> Any:
+        raise ok.UsageError("another reason")
+
+    monkeypatch.setattr(chorales.analysis, "best_by_validation", refuse)
+    assert chorales.column_answer(arm).endswith("(another reason)")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import made_up
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import BOOK
@@ -84,11 +85,57 @@ def test_what_cannot_be_fitted_is_said_and_what_is_weak_too(table: pd.DataFrame)
         ok.MarginalExplorer(flat, space=ok.ODYSSEY_SPACE, n_trees=3)
     with pytest.raises(ok.UsageError, match="no column hours"):
         ok.MarginalExplorer(flat, space=ok.ODYSSEY_SPACE, metrics=["hours"])
+    with pytest.raises(ok.UsageError, match="metrics is empty, expected"):
+        ok.MarginalExplorer(flat, space=ok.ODYSSEY_SPACE, metrics=[])
+
+
+def test_only_the_metric_is_called_a_loss_and_has_its_unit(table: pd.DataFrame) -> None:
+    few = table.groupby("variant").head(20)
+    asked = ["test_metric", "train_loss", "gradient_norm_max", "seconds"]
+    own = ok.MarginalExplorer(few, space=ok.ODYSSEY_SPACE, metrics=asked, n_trees=100, n_points=5, n_cells=3)
+    assert [(one["words"], one["unit"]) for one in own.data["metrics"]] == [
+        ("test loss", "nats a frame"),
+        ("train loss", ""),
+        ("gradient norm max", ""),
+        ("processor time of a trial", "seconds"),
+    ]
+
+
+def test_choices_are_named_and_their_cells_are_as_wide_as_they_are_probable() -> None:
+    rng = np.random.default_rng(0)
+    space = ok.SearchSpace(
+        {
+            "cell": ok.Categorical(choices=("relu", "tanh", "sine")),
+            "one": ok.Categorical(choices=("only",)),
+            "depth": ok.UniformInteger(low=1, high=4),
+            "rate": ok.LogUniform(low=1e-3, high=1e-1),
+        }
+    )
+    points = pd.DataFrame([space.from_unit(unit) for unit in rng.random((60, 4))]).add_prefix("params_")
+    loss = points["params_cell"].map({"relu": 0.0, "tanh": 1.0, "sine": 3.0}) + points["params_depth"]
+    loss += 0.1 * rng.standard_normal(60)
+    trials = made_up.trials(60, ("V",), n_diverged=0).filter(regex="^(?!params_)")
+    trials = pd.concat([trials, points], axis=1).assign(test_metric=loss, valid_metric=loss)
+    own = ok.MarginalExplorer(trials, space=space, metrics=["test_metric"], n_trees=100, n_points=5, n_cells=3)
+    shown = own.data["models"]["V"]["test_metric"]
+    assert shown["curves"]["cell"]["value"] == ["relu", "tanh", "sine"]
+    maps = {(one["first"], one["second"]): one for one in shown["maps"]}
+    pair = maps["cell", "rate"]
+    assert pair["x"] == ["relu", "tanh", "sine"] and pair["y"] == pytest.approx([1e-3, 1e-2, 1e-1])
+    assert pair["x_edges"] == pytest.approx([0, 1 / 3, 2 / 3, 1], rel=1e-5)
+    assert pair["y_edges"] == [0, 0.25, 0.75, 1]
+    assert maps["cell", "one"]["y_edges"] == [0, 1]
+    assert all(value is not None for one in maps.values() for row in one["interaction"] for value in row)
+    ticks = {one["name"]: one["ticks"] for one in own.data["parameters"]}
+    assert ticks["cell"] == [["0.166667", "relu"], ["0.5", "tanh"], ["0.833333", "sine"]]
 
 
 # ---- in a browser ---------------------------------------------------------------------------------
 
-browser = pytest.importorskip("browser", reason="playwright is not installed: pip install -e '.[dev]'")
+
+@pytest.fixture(scope="module")
+def browser() -> Any:
+    return pytest.importorskip("browser", reason="playwright is not installed: pip install -e '.[dev]'")
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +160,7 @@ def page_of(widget: ok.MarginalExplorer, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture
-def visit(chromium: Any, page_of: str) -> Any:
+def visit(browser: Any, chromium: Any, page_of: str) -> Any:
     with browser.Visit(chromium, browser.DESKTOP) as opened:
         opened.open(page_of)
         yield opened
@@ -146,7 +193,7 @@ def test_the_page_shows_the_library_s_shares_and_curves_for_each_choice(visit: A
             shown = {name: cells for name, *cells in page.evaluate(SHARES)}
             assert list(shown) == list(expected.index)
             for name, (share, ends) in shown.items():
-                assert _number(share) == pytest.approx(100 * expected.loc[name, "share"], abs=0.051)
+                assert _number(share) == pytest.approx(max(0.0, 100 * expected.loc[name, "share"]), abs=0.051)
                 low, high = map(float, re.fullmatch(r"([\d.]+) to ([\d.]+) %", ends).groups())  # type: ignore[union-attr]
                 assert low == pytest.approx(max(0.0, 100 * expected.loc[name, "low"]), abs=0.051)
                 assert high == pytest.approx(100 * expected.loc[name, "high"], abs=0.051)
@@ -183,18 +230,57 @@ def test_the_keyboard_reads_a_curve_and_a_map(visit: Any, table: pd.DataFrame) -
 def test_maps_change_their_meaning_and_escape_brings_the_start_back(visit: Any) -> None:
     page = visit.page
     start = visit.shown_by(page.query_selector(".odyssey-widget"))
-    page.check("input[value=interaction]")
+    page.focus("select[name=shown]")
+    page.select_option("select[name=shown]", "interaction")
+    assert page.evaluate("document.activeElement.name") == "shown"
     assert visit.shown_by(page.query_selector(".odyssey-widget")) != start
     page.select_option("select[name=variant]", "NFG")
+    page.select_option("select[name=metric]", "seconds")
+    assert "processor time" in page.inner_text("p.sentence")
     page.check("label:has-text('beside it') input")
     assert page.locator("path.beside").count() == 4
     page.focus("select[name=metric]")
     page.keyboard.press("Escape")
+    chosen = "[...document.querySelectorAll('select')].map(select => [select.name, select.value])"
+    assert dict(page.evaluate(chosen)) == {"variant": "V", "metric": "test_metric", "shown": "mean"}
     assert visit.shown_by(page.query_selector(".odyssey-widget")) == start
 
 
+LISTENERS = """async source => {
+  const { data, _esm } = source, listeners = [];
+  const values = { data, metric: data.metrics[0].name, variant: data.variants[0].name };
+  const model = {
+    get: name => values[name], set: (name, value) => { values[name] = value; }, save_changes: () => {},
+    on: (name, callback) => listeners.push([name, callback].join()),
+    off: (name, callback) => listeners.splice(listeners.indexOf([name, callback].join()), 1),
+  };
+  const url = URL.createObjectURL(new Blob([_esm], { type: "text/javascript" }));
+  const { default: { render } } = await import(url);
+  const leave = render({ model, el: document.createElement("div") }), during = listeners.length;
+  leave();
+  return [during, listeners.length];
+}"""
+
+
 @pytest.mark.browser
-def test_it_fits_a_phone_and_its_controls_a_finger_in_light_and_dark(chromium: Any, page_of: str) -> None:
+def test_a_view_that_goes_leaves_no_listener_behind(visit: Any, widget: ok.MarginalExplorer) -> None:
+    state = widget.get_state()
+    assert visit.page.evaluate(LISTENERS, {key: state[key] for key in ("data", "_esm")}) == [2, 0]
+
+
+@pytest.mark.browser
+def test_a_trial_without_a_value_is_not_counted_as_one_above(visit: Any, table: pd.DataFrame) -> None:
+    page = visit.page
+    page.select_option("select[name=variant]", "NFG")
+    noted = page.text_content("svg[data-parameter=learning_rate] text.lost")
+    assert noted.endswith("2 ✕ without a value")
+    above = re.match(r"(\d+) ✕ above", noted)
+    crosses = page.locator("svg[data-parameter=learning_rate] text:text-is('✕')").count()
+    assert crosses == 2 + (int(above.group(1)) if above else 0)
+
+
+@pytest.mark.browser
+def test_it_fits_a_phone_and_its_controls_a_finger_in_light_and_dark(browser: Any, chromium: Any, page_of: str) -> None:
     with browser.Visit(chromium, browser.PHONE) as opened:
         opened.open(page_of)
         heights = "[...document.querySelectorAll('select, button')].map(e => e.getBoundingClientRect().height)"

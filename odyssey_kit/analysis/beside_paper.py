@@ -18,7 +18,7 @@ from odyssey_kit.analysis.schema import PARAMETER_PREFIX
 from odyssey_kit.analysis.trials import Trials, as_trials, select_top
 from odyssey_kit.errors import UsageError
 
-__all__ = ["beside_figure3", "best_by_validation", "paper_shares"]
+__all__ = ["beside_figure3", "best_by_validation", "best_trials", "paper_shares"]
 
 _MOMENTS = ("mean", "median", "q25", "q75")
 
@@ -45,13 +45,15 @@ def beside_figure3(trials: Trials | pd.DataFrame, *, best: bool = True) -> pd.Da
     Raises
     ------
     UsageError
-        If a task is not the paper's, or the best tenth has fewer than three trials.
+        If there are no trials, a task is not the paper's, or the best tenth has fewer than three trials.
 
     References
     ----------
     Greff et al. (2017), Figure 3; see `load_published`.
     """
     trials = as_trials(trials)
+    if trials.frame.empty:
+        raise UsageError("the table has no trials, expected those of a task of the paper; see ok.load_trials")
     figure = load_published("odyssey-figure3").frame
     figure = figure[figure["selection"].eq("best tenth" if best else "all")]
     if strange := [task for task in trials.tasks if task not in set(figure["task"])]:
@@ -80,21 +82,39 @@ def _top() -> float:
 def best_by_validation(trials: Trials | pd.DataFrame) -> pd.DataFrame:
     """Return the trial of each task with the best validation metric, beside the paper's.
 
+    Parameters
+    ----------
+    trials : Trials or pandas.DataFrame
+        Trials of any tasks.
+
     Returns
     -------
     pandas.DataFrame
         One row a task: ``variant``, ``key``, ``valid_metric``, ``test_metric``, and of the paper
         ``paper_variant`` and ``paper_test_metric``, missing where the task is not the paper's.
+
+    Raises
+    ------
+    UsageError
+        If no trial has a validation metric.
     """
-    frame = as_trials(trials).frame
     text = load_published("odyssey-text").frame
     text = text[text["quantity"].eq("best trial by validation")]
     known = text[["task", "variant", "value"]]
     known = known.rename(columns={"variant": "paper_variant", "value": "paper_test_metric"})
-    finished = frame.dropna(subset=["valid_metric"]).sort_values(["valid_metric", "index"], kind="stable")
-    best = finished.groupby("task", sort=False).head(1)
     columns = ["task", "variant", "key", "valid_metric", "test_metric"]
-    return best[columns].merge(known, on="task", how="left").astype({"paper_test_metric": float})
+    return (
+        best_trials(trials, by="task")[columns].merge(known, on="task", how="left").astype({"paper_test_metric": float})
+    )
+
+
+def best_trials(trials: Trials | pd.DataFrame, *, by: str) -> pd.DataFrame:
+    """Return the whole row of the trial with the best validation metric, of each value of a column."""
+    frame = as_trials(trials).frame
+    finished = frame.dropna(subset=["valid_metric"]).sort_values(["valid_metric", "index"], kind="stable")
+    if finished.empty:
+        raise UsageError(f"none of the {len(frame)} trials has a validation metric, expected one at least")
+    return finished.groupby(by, sort=False).head(1)
 
 
 def paper_shares(trials: Trials | pd.DataFrame, *, variant: str = "V") -> pd.DataFrame:
@@ -104,11 +124,23 @@ def paper_shares(trials: Trials | pd.DataFrame, *, variant: str = "V") -> pd.Dat
     the smallest and the largest value that was drawn. What main effects leave over it calls higher order.
     Losses above the ledger's cap count as the cap.
 
+    Parameters
+    ----------
+    trials : Trials or pandas.DataFrame
+        Trials of one task, with their search space.
+    variant : str
+        Whose trials are analysed; the printed shares are vanilla's.
+
     Returns
     -------
     pandas.DataFrame
-        Columns ``parameters``, ``share``, ``paper_share``, ``oob_r2``, ``n_trials``; the last row is
-        ``rest``.
+        Columns ``parameters``, ``share``, ``paper_share`` (missing where none was printed), ``oob_r2``,
+        ``n_trials``; the last row is ``rest``.
+
+    Raises
+    ------
+    UsageError
+        If the variant has trials of no task or of several, or `FunctionalANOVA` refuses them.
     """
     trials = as_trials(trials)
     cell = trials.query(f"variant == {variant!r}")

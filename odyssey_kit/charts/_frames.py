@@ -209,6 +209,14 @@ def tasks_words(frame: pd.DataFrame) -> str:
     return " and ".join(task_words(task) for task in frame["task"].unique())
 
 
+def effect_words(name: str) -> str:
+    """Return a hyperparameter, a pair or the rest in words."""
+    if name == "rest":
+        return "all interactions"
+    short = {**HYPERPARAMETERS, "input_noise_std": "input noise"}
+    return " × ".join(short.get(part, part.replace("_", " ")) for part in name.split(" × "))
+
+
 def count_words(n: Any, noun: str) -> str:
     """Return a number with its noun, in the plural where it is due."""
     return f"{int(n)} {noun}" if int(n) == 1 else f"{int(n)} {noun}s"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from odyssey_kit import analysis
+from odyssey_kit.analysis.claims import conventions
 from odyssey_kit.charts.sentences import Sentence, caption
 from odyssey_kit.errors import UnfinishedBlockError, UsageError
 
@@ -137,17 +138,23 @@ class Arm:
             raise UsageError(f"{self.name} has no trials yet, so there is nothing to analyse; use `show` or `say`")
         return self.trials
 
-    def fanova(self, variant: str = "V", **settings: Any) -> FunctionalANOVA:
-        """Return the functional ANOVA of one variant, fitted once a page.
+    @property
+    def cap(self) -> float:
+        """The loss that the ledger counts larger ones of the study's task as."""
+        (task,) = self._there().tasks
+        return float(conventions().tasks[task].cap)
 
-        A forest that predicts too little does not warn here: every figure of it prints its R². One that finds
-        no variance to share out is an error, which `say` and `show` turn into words.
+    def fanova(self, variant: str = "V", **settings: Any) -> FunctionalANOVA:
+        """Return the functional ANOVA of one variant, capped as the ledger does it, fitted once a page.
+
+        A forest that predicts too little does not warn here: what this page draws and says of it names its R².
+        One that finds no variance to share out is an error, which `say` and `show` turn into words.
         """
         key = (variant, *sorted(settings.items()))
         if key not in self._models:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="out-of-bag R2", category=UserWarning)
-                self._models[key] = analysis.fanova(self._there(), variant=variant, **settings)
+                self._models[key] = analysis.fanova(self._there(), variant=variant, cap=self.cap, **settings)
         shares = self._models[key].importances()
         if shares["share"].isna().any():
             raise _Inconclusive(str(shares["note"].iloc[0]))

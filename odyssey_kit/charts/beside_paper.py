@@ -1,6 +1,6 @@
 """Figures that lay the paper's own numbers beside ours: boxes with verdicts, and shares of the variance.
 
-The paper is always dashed grey. May import `analysis` and the other modules of `charts`.
+The paper is always dashed grey. May import `analysis`, `errors` and the other modules of `charts`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import altair as alt
 import pandas as pd
 
 from odyssey_kit import analysis
+from odyssey_kit.analysis.claims import conventions
 from odyssey_kit.charts import _frames as frames
-from odyssey_kit.charts.importance import effect_words
+from odyssey_kit.charts._frames import effect_words
 from odyssey_kit.charts.palette import BACKGROUND, INK, PUBLISHED, VERDICTS, tint, variant_order
 from odyssey_kit.charts.theme import HEIGHTS, PERCENT, narrow
+from odyssey_kit.errors import UsageError
 
 __all__ = ["boxes_beside_paper", "figure3_table", "shares_beside_paper"]
 
@@ -64,23 +66,29 @@ def boxes_beside_paper(trials: Any, comparison: Any) -> alt.ConcatChart:
     trials : Trials or pandas.DataFrame
         Trials of one task of the paper.
     comparison : Comparison
-        Of these trials, the best tenth; its verdicts stand above the boxes.
+        Of these trials, the best tenth; its verdicts stand above the boxes, if each best tenth has as many trials
+        as the ledger asks for to decide anything.
 
     Returns
     -------
     altair.ConcatChart
         A box is the middle half, its line the median, its point the mean (of the best tenth). The paper's
-        are dashed, and filled where it paints them as significant; an arrow marks what it cuts off.
+        are dashed, and filled where it paints them as significant; an arrow marks what it cuts off. An arrow
+        with a number marks what this figure cuts off, of either, and how far it reaches.
     """
+    tenth = analysis.beside_figure3(trials)
     verdicts = comparison.to_frame().set_index("variant")["verdict"]
+    if tenth["n"].min() < conventions().selection["minimum_top"]:
+        verdicts = verdicts.iloc[:0]
     panels = []
     for best in (False, True):
-        table = analysis.beside_figure3(trials, best=best)
+        table = tenth if best else analysis.beside_figure3(trials, best=False)
         known = verdicts if best else verdicts.iloc[:0]
-        title = "best tenth of each variant by validation" if best else "all trials"
+        of = "best tenth of each variant by validation" if best else "all trials"
+        title = f"{of}: {frames.size_words(table['n'])} each"
         panels.append(_boxes(table, known, title=title, mean=best))
     return alt.concat(*panels, columns=2, spacing=28).properties(
-        description=_finding(analysis.beside_figure3(trials), verdicts), usermeta=narrow(288)
+        description=_finding(tenth, verdicts), usermeta=narrow(288)
     )
 
 
@@ -101,10 +109,14 @@ def _boxes(table: pd.DataFrame, verdicts: pd.Series, *, title: str, mean: bool) 
     long, order = _long(table, verdicts), variant_order(table["variant"])
     # One cell that fails half the time would press all the others flat: what is above is cut, and told.
     ceiling = _CEILING * float(long["q75"].median())
-    beyond = long["q75"].gt(ceiling)
-    long = long.assign(top=long["q75"].clip(upper=ceiling), cut=long["cut"].mask(beyond, "q75"), words="↑")
-    long["words"] = long["words"].mask(beyond, [f"↑ {end:.3g}" for end in long["q75"]])
-    value = frames.value_axis(pd.concat([long["q25"], long["top"]]), "test loss, nats a frame")
+    parts = ["q25", "median", "q75", *(["mean"] if mean else [])]
+    furthest = long[parts].max(axis=1)
+    long = long.assign(**{f"{name}_drawn": long[name].clip(upper=ceiling) for name in parts})
+    long["words"] = ["↑" if "q75" in cut else "" for cut in long["cut"]]
+    long["words"] = long["words"].mask(furthest.gt(ceiling), [f"↑ {end:.3g}" for end in furthest])
+    drawn = long[[f"{name}_drawn" for name in parts]]
+    long["edge"] = drawn.max(axis=1)
+    value = frames.value_axis(drawn, "test loss, nats a frame")
     scale = value.scale(start=HEIGHTS[2], stop=frames.LANE)
     x = alt.X("variant:N", sort=order, axis=alt.Axis(labelFontSize=11, title=None), scale=alt.Scale(domain=order))
     side = alt.XOffset("source:N", sort=[_OURS, _PAPER], scale=alt.Scale(domain=[_OURS, _PAPER], paddingInner=0.15))
@@ -117,8 +129,8 @@ def _boxes(table: pd.DataFrame, verdicts: pd.Series, *, title: str, mean: bool) 
     ours, paper = (
         alt.Chart(long[long["source"].eq(source)]).encode(x=x, xOffset=side, tooltip=tips) for source in (_OURS, _PAPER)
     )
-    y, top = alt.Y("q25:Q", scale=scale, axis=value.axis(title=None)), alt.Y2("top:Q")
-    middle = alt.Y("median:Q", scale=scale)
+    y, top = alt.Y("q25_drawn:Q", scale=scale, axis=value.axis(title=None)), alt.Y2("q75_drawn:Q")
+    middle = alt.Y("median_drawn:Q", scale=scale)
     fill = alt.Fill(
         "told:N",
         scale=alt.Scale(domain=["not painted", "painted significant"], range=[BACKGROUND.light, tint(PUBLISHED).light]),
@@ -132,15 +144,16 @@ def _boxes(table: pd.DataFrame, verdicts: pd.Series, *, title: str, mean: bool) 
         ours.mark_tick(thickness=2.5, bandSize=12).encode(y=middle, color=colour),
     ]
     if mean:
-        point = alt.Y("mean:Q", scale=scale)
+        point = alt.Y("mean_drawn:Q", scale=scale)
         layers += [
             paper.mark_point(size=26, opacity=1, filled=False, color=PUBLISHED.light).encode(y=point),
             ours.mark_point(size=26, opacity=1, filled=True).encode(y=point, color=colour),
         ]
-    cut = long[long["cut"].str.contains("q75")]
-    if len(cut):
-        arrows = alt.Chart(cut).mark_text(color=PUBLISHED.light, dy=-8)
-        layers.append(arrows.encode(x=x, xOffset=side, y=alt.Y("top:Q", scale=scale), text="words:N", tooltip=tips))
+    place = alt.Y("edge:Q", scale=scale)
+    layers += [
+        paper.transform_filter("datum.words").mark_text(color=PUBLISHED.light, dy=-8).encode(y=place, text="words:N"),
+        ours.transform_filter("datum.words").mark_text(dy=-8).encode(y=place, text="words:N", color=colour),
+    ]
     if len(verdicts):
         layers.append(_verdict_marks(long, verdicts, x))
     # The unit stands here, for a legend lies where an axis has its title.
@@ -172,14 +185,34 @@ def _verdict_marks(long: pd.DataFrame, verdicts: pd.Series, x: alt.X) -> alt.Cha
     )
 
 
+def mean_gaps(table: pd.DataFrame) -> tuple[pd.Series, pd.Index]:
+    """Return by how many per cent our means lie above the paper's, and the variants whose printed mean is a bound.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `odyssey_kit.beside_figure3` returns it, indexed by variant.
+    """
+    bound = table["off_scale"].fillna("").str.contains("mean")
+    gaps = (100 * (table["mean"] / table["paper_mean"] - 1))[~bound].dropna()
+    if gaps.empty:
+        raise UsageError(
+            f"the paper prints no mean of {', '.join(map(str, table.index))}, expected one of its variants at least"
+        )
+    return gaps, table.index[bound]
+
+
 def _finding(table: pd.DataFrame, verdicts: pd.Series) -> str:
-    gaps = 100 * (table["mean"] / table["paper_mean"] - 1)
-    widest = gaps.abs().idxmax()
-    different = variant_order(verdicts.index[verdicts.str.startswith("different")])
-    painted = variant_order(table.loc[table["painted_significant"].eq(True), "variant"])
+    table = table.set_index("variant")
+    gaps, bounds = mean_gaps(table)
+    widest = str(gaps.abs().idxmax())
+    here = ", ".join(variant_order(verdicts.index[verdicts.str.startswith("different")])) or "none"
+    left = f", leaving out {', '.join(variant_order(bounds))}, off its scale" if len(bounds) else ""
+    painted = variant_order(table.index[table["painted_significant"].eq(True)])
     return (
         f"Best tenths of {len(table)} variants: the means differ from the paper's by {abs(gaps[widest]):.1f} % at most "
-        f"({table.loc[widest, 'variant']}). Different from vanilla here: {', '.join(different) or 'none'}; painted so "
+        f"({widest}){left}. "
+        f"Different from vanilla here: {here if len(verdicts) else 'too few trials to say'}; painted so "
         f"in the paper: {', '.join(painted) or 'none'}."
     )
 

@@ -1,7 +1,7 @@
 """What the Odyssey's column on the chorales says, in computed words, beside what the paper says of it.
 
 Each function takes trials and returns a sentence; of trials that are too few it raises `UsageError`, which
-`charts.arms` turns into words. May import `analysis` and the other modules of `charts`.
+`charts.arms` turns into words. May import `analysis`, `errors` and the other modules of `charts`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,15 @@ from typing import Any
 import pandas as pd
 
 from odyssey_kit import analysis
+from odyssey_kit.analysis.beside_paper import best_trials
+from odyssey_kit.analysis.claims import conventions
+from odyssey_kit.analysis.trials import n_selected
 from odyssey_kit.charts import _frames as frames
-from odyssey_kit.charts._frames import count_words, rate_words
+from odyssey_kit.charts._frames import count_words, effect_words, rate_words
+from odyssey_kit.charts.beside_paper import mean_gaps
 from odyssey_kit.charts.palette import variant_order
 from odyssey_kit.charts.sentences import Sentence, percent_words
+from odyssey_kit.errors import UsageError
 
 __all__ = [
     "best_answer",
@@ -28,16 +33,16 @@ __all__ = [
     "verdicts_answer",
 ]
 
+_LEAST = 3  # selected trials a variant, as `select_top` asks for
 
-def column_answer(arm: Any, *, cap: float) -> Sentence:
-    """Answer the chapter's question: by how much best tenths and shares differ from the paper's, and the verdicts.
+
+def column_answer(arm: Any) -> Sentence:
+    """Answer the chapter's question: vanilla's best tenth, the best trial and the first share, beside the paper's.
 
     Parameters
     ----------
     arm : Arm
-        The whole column; of fewer trials it says how many there are.
-    cap : float
-        Larger losses become this one.
+        The whole column; of too few trials for a best tenth it says how many there are.
     """
     trials = arm.trials
     if trials is None:
@@ -45,26 +50,32 @@ def column_answer(arm: Any, *, cap: float) -> Sentence:
             f"Nobody knows yet: the {arm.planned:,} trainings are not published. This page is complete but for them: "
             "every figure below waits for its study and fills in by itself."
         )
+    n, each = len(trials), int(trials.frame["variant"].value_counts().min())
+    if n_selected(each, float(conventions().selection["top"])) < _LEAST:
+        return Sentence(
+            f"Too early to say: {n:,} of {arm.planned:,} trainings are in, {each} of each variant, "
+            "too few for a best tenth. The figures below show what there is."
+        )
 
     def said(_: Any) -> str:
         vanilla = analysis.beside_figure3(trials).set_index("variant").loc["V"]
         best = analysis.best_by_validation(trials).iloc[0]
-        reached, printed = best["test_metric"], best["paper_test_metric"]
         return (
-            f"{'So far, from' if arm.partial else 'From'} {len(trials):,} trainings: vanilla’s best tenth "
+            f"{'So far, from' if arm.partial else 'From'} {n:,} trainings: vanilla’s best tenth "
             f"({vanilla['n']} trials) has a mean test loss of {vanilla['mean']:.2f} nats a frame "
-            f"({vanilla['paper_mean']:.2f} in the paper), the trial that validation picks has {reached:.2f} "
-            f"({printed:.2f}), and {_first_share(arm.fanova('V', cap=cap))}."
+            f"({vanilla['paper_mean']:.2f} in the paper), the trial that validation picks has "
+            f"{_loss(best['test_metric'])} ({best['paper_test_metric']:.2f}), and {_first_share(arm.fanova('V'))}."
         )
 
-    words = arm.say(said)
-    if not words.startswith("Not yet"):
-        return words
-    n = len(trials)
-    return Sentence(
-        f"Too early to say: {n:,} of {arm.planned:,} trainings are in, {n // len(trials.variants)} of each variant, "
-        "too few for a best tenth. The figures below show what there is."
-    )
+    return arm.say(said)
+
+
+def _loss(value: float) -> str:
+    return "no finite loss" if pd.isna(value) else f"{value:.2f}"
+
+
+def _signed(value: float, digits: int = 1) -> str:
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def _first_share(model: Any) -> str:
@@ -79,55 +90,55 @@ def _first_share(model: Any) -> str:
         .set_index("parameters")["share"]
     )
     printed = f"{pie[first['parameters']]:.0f} % in the paper" if first["parameters"] in pie else ""
-    brackets = "; ".join(part for part in (ends, printed) if part)
+    brackets = "; ".join(part for part in (ends, printed, f"R² = {model.oob_r2_:.2f}") if part)
     share = f"{100 * max(first['share'], 0.0):.0f} %"
-    return f"the {_named([first['parameters']])[0]} explains {share} of vanilla’s variance ({brackets})"
+    return f"the {effect_words(first['parameters'])} explains {share} of vanilla’s variance ({brackets})"
 
 
 def best_answer(trials: Any) -> Sentence:
     """Say what the trial with the best validation reaches on test, beside the paper's, and by variant."""
     best = analysis.best_by_validation(trials).iloc[0]
-    frame = trials.frame
-    finished = frame.dropna(subset=["valid_metric"]).sort_values(["valid_metric", "index"], kind="stable")
-    each = finished.groupby("variant")["test_metric"].first()
-    listed = ", ".join(f"{name} {each[name]:.2f}" for name in variant_order(each.index))
+    each = best_trials(trials, by="variant").set_index("variant")["test_metric"]
+    listed = ", ".join(f"{name} {_loss(each[name])}" for name in variant_order(each.index))
     paper = (
         ""
-        if pd.isna(best["paper_test_metric"])
+        if pd.isna(best["paper_test_metric"] - best["test_metric"])
         else f" The paper reports {best['paper_test_metric']:.2f}, a trial of {best['paper_variant']}; the difference "
-        f"is {best['test_metric'] - best['paper_test_metric']:+.2f} nats a frame, "
-        f"{100 * (best['test_metric'] / best['paper_test_metric'] - 1):+.1f} %."
+        f"is {_signed(best['test_metric'] - best['paper_test_metric'], 2)} nats a frame, "
+        f"{_signed(100 * (best['test_metric'] / best['paper_test_metric'] - 1))} %."
     )
     return Sentence(
-        f"Of all {len(frame):,} trials the one with the lowest validation loss ({best['valid_metric']:.2f}) is one of "
-        f"{best['variant']}, with {best['test_metric']:.2f} nats a frame on test.{paper} The same choice within each "
-        f"variant gives {listed}."
+        f"Of all {len(trials):,} trials the one with the lowest validation loss ({best['valid_metric']:.2f}) is one of "
+        f"{best['variant']}, with {_loss(best['test_metric'])} on test, nats a frame.{paper} The same choice within "
+        f"each variant gives {listed}."
     )
 
 
 def figure3_answer(trials: Any) -> Sentence:
     """Say how far the means of the best tenths lie from the paper's, and which of them by more than two per cent."""
     table = analysis.beside_figure3(trials).set_index("variant")
-    off = table["off_scale"].fillna("").str.contains("mean")
-    gaps = (100 * (table["mean"] / table["paper_mean"] - 1))[~off].dropna()
+    gaps, off = mean_gaps(table)
     far = gaps[gaps.abs() > 2]
-    listed = ", ".join(f"{name} {gaps[name]:+.1f} %" for name in variant_order(far.index))
+    listed = ", ".join(f"{name} {_signed(gaps[name])} %" for name in variant_order(far.index))
     cut = ", ".join(
         f"{name} (here {table.loc[name, 'mean']:.2f}, there above {table.loc[name, 'paper_mean']:.2f})"
-        for name in variant_order(table.index[off])
+        for name in variant_order(off)
     )
     widest = str(gaps.abs().idxmax())
     return Sentence(
         f"The mean test losses of the best tenths ({int(table['n'].min())} trials a variant here, 20 in the paper) "
-        f"differ from the paper’s by {gaps[widest]:+.1f} % at most ({widest}); vanilla’s by {gaps['V']:+.1f} %. "
-        f"{f'More than two per cent away: {listed}.' if len(far) else 'None is more than two per cent away.'}"
+        f"differ from the paper’s by {_signed(gaps[widest])} % at most ({widest}); vanilla’s by {_signed(gaps['V'])} "
+        f"%. {f'More than two per cent away: {listed}.' if len(far) else 'None is more than two per cent away.'}"
         f"{f' Off the paper’s scale, and not in this count: {cut}.' if cut else ''}"
     )
 
 
 def verdicts_answer(trials: Any, comparison: Any) -> Sentence:
-    """Say which of the paper's painted boxes the comparison with vanilla bears out."""
-    painted = analysis.beside_figure3(trials).set_index("variant")["painted_significant"]
+    """Say which of the paper's painted boxes the comparison with vanilla bears out, where the ledger would decide."""
+    table = analysis.beside_figure3(trials).set_index("variant")
+    painted, least = table["painted_significant"].eq(True), int(conventions().selection["minimum_top"])
+    if (n := int(table["n"].min())) < least:
+        raise UsageError(f"the best tenths have {n} trials, and the ledger decides nothing from fewer than {least}")
     verdicts = comparison.to_frame().set_index("variant")["verdict"]
     groups: dict[str, list[str]] = {}
     for name in variant_order(verdicts.index):
@@ -136,7 +147,8 @@ def verdicts_answer(trials: Any, comparison: Any) -> Sentence:
         f"{', '.join(names)} {'are' if len(names) > 1 else 'is'} {what}" for what, names in groups.items()
     )
     return Sentence(
-        f"Of the boxes that the paper paints as different from vanilla, and those that it does not: {listed}."
+        f"Of the boxes that the paper paints as different from vanilla, and those that it does not: {listed} "
+        f"({n} selected trials a variant)."
     )
 
 
@@ -145,31 +157,29 @@ def shares_answer(model: Any, paper: Any) -> Sentence:
     table = model.importances().merge(paper[["parameters", "paper_share"]], on="parameters", how="left")
     known = table.dropna(subset=["paper_share"])
     known = known[known["parameters"].ne("rest")]
-    ours = ", ".join(_named(known.sort_values("share", ascending=False)["parameters"]))
-    theirs = ", ".join(_named(known.sort_values("paper_share", ascending=False)["parameters"]))
-    order = (
-        f"Both orders are the same: {ours}."
-        if ours == theirs
-        else f"The order here is {ours}; in the paper’s pie {theirs}."
+    ours, theirs = (
+        ", ".join(map(effect_words, known.sort_values(column, ascending=False)["parameters"]))
+        for column in ("share", "paper_share")
     )
+    fit = f"R² of trials not seen {model.oob_r2_:.2f}"
+    if known["rank"].isna().any():
+        order = f"The forest predicts too little to rank the shares ({fit}); the order in the paper’s pie is {theirs}."
+    elif ours == theirs:
+        order = f"Both orders are the same: {ours} ({fit})."
+    else:
+        order = f"The order here is {ours} ({fit}); in the paper’s pie {theirs}."
     if known["low"].isna().any():
-        why = table["note"].iloc[0]
-        return Sentence(f"{order} There are no intervals yet ({why}), so this order is no finding.")
+        return Sentence(f"{order} There are no intervals yet ({table['note'].iloc[0]}), so none of this is a finding.")
     inside = known[known["paper_share"].between(known["low"], known["high"])]
     outside = known[~known["parameters"].isin(inside["parameters"])]
     told = "; ".join(
-        f"{_named([name])[0]} ({percent_words(printed)} printed, {100 * max(low, 0):.1f} to {100 * high:.1f} % here)"
+        f"{effect_words(name)} ({percent_words(printed)} printed, {100 * max(low, 0):.1f} to {100 * high:.1f} % here)"
         for name, printed, low, high in outside[["parameters", "paper_share", "low", "high"]].itertuples(index=False)
     )
     return Sentence(
         f"Of {len(known)} printed shares {len(inside)} lie within the 90 % intervals of the corrected ones"
         f"{f'; not so: {told}' if told else ''}. {order}"
     )
-
-
-def _named(names: Any) -> list[str]:
-    words = {**frames.HYPERPARAMETERS, "input_noise_std": "input noise"}
-    return [words.get(str(name), str(name)) for name in names]
 
 
 def optimum_answer(trials: Any, *, box: float = 1e-2) -> Sentence:
@@ -206,7 +216,7 @@ def optimum_answer(trials: Any, *, box: float = 1e-2) -> Sentence:
     )
 
 
-def momentum_answer(raw: Any, rescaled: Any, *, cap: float) -> Sentence:
+def momentum_answer(raw: Any, rescaled: Any) -> Sentence:
     """Say what momentum explains when the rate is taken as it is, beside what it explains when it is rescaled.
 
     Parameters
@@ -215,8 +225,6 @@ def momentum_answer(raw: Any, rescaled: Any, *, cap: float) -> Sentence:
         Of vanilla, with the rate as it is.
     rescaled : Arm
         The study with the rate rescaled; where it cannot tell yet, that is said.
-    cap : float
-        Larger losses become this one.
     """
 
     def told(model: Any) -> str:
@@ -225,15 +233,16 @@ def momentum_answer(raw: Any, rescaled: Any, *, cap: float) -> Sentence:
         parts = []
         for name, words in (("momentum", "momentum alone"), (pair, "learning rate × momentum")):
             row = table.loc[name]
-            ends = "" if pd.isna(row["low"]) else f" ({100 * max(row['low'], 0):.1f} to {100 * row['high']:.1f} %)"
-            parts.append(f"{words} {100 * row['share']:.1f} %{ends}")
-        return f"{' and '.join(parts)}, n = {model.n_trials_}"
+            share, low, high = (100 * max(row[column], 0.0) for column in ("share", "low", "high"))
+            ends = "no interval yet" if pd.isna(row["low"]) else f"90 % interval {low:.1f} to {high:.1f} %"
+            parts.append(f"{words} {share:.1f} % ({ends})")
+        return f"{' and '.join(parts)}, n = {model.n_trials_}, R² = {model.oob_r2_:.2f}"
 
-    beside = str(rescaled.say(lambda _: told(rescaled.fanova("V", cap=cap)))).rstrip(".")
+    beside = str(rescaled.say(lambda _: told(rescaled.fanova("V")))).rstrip(".")
     return Sentence(
         f"With the learning rate taken as it is, of the variance of vanilla’s test loss: {told(raw)}. "
         f"With the rate multiplied by 1 − momentum, as the paper does: {beside}. "
-        "In brackets 90 % intervals; a pair is what both explain beyond each alone."
+        "A pair is what both explain beyond each alone."
     )
 
 

@@ -12,6 +12,7 @@ import altair as alt
 import pandas as pd
 
 from odyssey_kit.charts import _frames as frames
+from odyssey_kit.charts._frames import effect_words
 from odyssey_kit.charts.palette import INK, PUBLISHED, tint
 from odyssey_kit.charts.sentences import percent_words
 from odyssey_kit.charts.theme import HEIGHTS, PERCENT, decades, narrow
@@ -122,10 +123,11 @@ def marginals(
         _marginal(table[table["parameter"].eq(name)], name, value, beside[beside["parameter"].eq(name)])
         for name in names
     ]
+    fit = "" if isinstance(model, pd.DataFrame) else f"; out-of-bag R² {model.oob_r2_:.2f}"
     reach = table.groupby("parameter", sort=False)["mean"].agg(["min", "max"])
     sentences = [f"{effect_words(str(name))} {low:.3g} to {high:.3g}" for name, low, high in reach.itertuples()]
     return alt.concat(*panels, columns=2, spacing={"row": 24, "column": 28}).properties(
-        description=f"Range of the mean {words}, along each hyperparameter: {'; '.join(sentences)}.",
+        description=f"Range of the mean {words}, along each hyperparameter: {'; '.join(sentences)}{fit}.",
         usermeta=narrow(280),
     )
 
@@ -200,14 +202,6 @@ def _parameter_axis(name: str, shown: pd.DataFrame) -> alt.X:
         return alt.X("at:Q", scale=alt.Scale(type="log", nice=False), axis=axis)
     axis = alt.Axis(tickCount=5, title=effect_words(name))
     return alt.X("at:Q", scale=alt.Scale(nice=False, zero=False), axis=axis)
-
-
-def effect_words(name: str) -> str:
-    """Return a hyperparameter, a pair or the rest in words."""
-    if name == "rest":
-        return "all interactions"
-    short = {**frames.HYPERPARAMETERS, "input_noise_std": "input noise"}
-    return " × ".join(short.get(part, part.replace("_", " ")) for part in name.split(" × "))
 
 
 def _ends_words(low: float, high: float) -> str:

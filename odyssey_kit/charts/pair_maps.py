@@ -1,4 +1,7 @@
-"""Figure of what pairs of hyperparameters do beyond each of them alone. May import the other modules of `charts`."""
+"""Figure of what pairs of hyperparameters do beyond each of them alone.
+
+May import `analysis`, `space` and the other modules of `charts`.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ import pandas as pd
 from odyssey_kit import analysis
 from odyssey_kit.analysis.interactions import cell_edges
 from odyssey_kit.charts import _frames as frames
-from odyssey_kit.charts.importance import effect_words
+from odyssey_kit.charts._frames import effect_words
 from odyssey_kit.charts.palette import BACKGROUND, MUTED, variant_colour
 from odyssey_kit.charts.theme import narrow
+from odyssey_kit.space import Categorical, SearchSpace
 
 __all__ = ["pair_maps", "quantile_ticks"]
 
@@ -49,19 +53,22 @@ def pair_maps(model: Any, *, words: str = "nats a frame", n_points: int = 15) ->
     )
     ticks = {name: quantile_ticks(name, model.space_[name]) for name in model.parameters_}
     order = sorted(maps["pair"].unique(), key=lambda pair: -float(shares[pair]))
-    panels = [_map(maps[maps["pair"].eq(pair)], ticks, colour, share=float(shares[pair])) for pair in order]
+    panels = [
+        _map(maps[maps["pair"].eq(pair)], model.space_, ticks, colour, share=float(shares[pair])) for pair in order
+    ]
     largest = maps.iloc[int(maps["interaction"].abs().to_numpy().argmax())]
     return alt.concat(*panels, columns=3, spacing=20).properties(
         description=(
             f"The largest pair is {effect_words(order[0])} with {100 * shares[order[0]]:.2g} % of the variance of "
-            f"{model.n_trials_} trials; the interactions reach {largest['interaction']:+.2g} {words}."
+            f"{model.n_trials_} trials, out-of-bag R² {model.oob_r2_:.2f}; the interactions reach "
+            f"{largest['interaction']:+.2g} {words}."
         ),
         usermeta=narrow(236),
     )
 
 
 def quantile_ticks(name: str, law: Any) -> dict[str, str]:
-    """Return what stands at the ends and the middle of an axis of quantiles: from quantile to words.
+    """Return what stands on an axis of quantiles, at the ends and the middle or at each choice: quantile to words.
 
     Examples
     --------
@@ -69,11 +76,12 @@ def quantile_ticks(name: str, law: Any) -> dict[str, str]:
     >>> quantile_ticks("learning_rate", ok.LogUniform(low=1e-6, high=1e-2))
     {'0': '10⁻⁶', '0.5': '10⁻⁴', '1': '10⁻²'}
     """
-    values = {f"{place:g}": law.from_unit(place) for place in (0.0, 0.5, 1.0)}
+    if isinstance(law, Categorical):
+        return {f"{law.to_unit(choice):g}": str(choice) for choice in law.choices}
     write = (
         frames.rate_words if name == "learning_rate" else lambda value: f"{value:.2g}" if value < 1 else f"{value:.0f}"
     )
-    return {place: value if isinstance(value, str) else write(value) for place, value in values.items()}
+    return {f"{place:g}": write(law.from_unit(place)) for place in (0.0, 0.5, 1.0)}
 
 
 def _axis(name: str, ticks: Mapping[str, str], **options: Any) -> alt.Axis:
@@ -87,19 +95,30 @@ def _axis(name: str, ticks: Mapping[str, str], **options: Any) -> alt.Axis:
     )
 
 
-def _map(table: pd.DataFrame, ticks: Mapping[str, Mapping[str, str]], colour: alt.Color, *, share: float) -> alt.Chart:
+def _map(
+    table: pd.DataFrame,
+    space: SearchSpace,
+    ticks: Mapping[str, Mapping[str, str]],
+    colour: alt.Color,
+    *,
+    share: float,
+) -> alt.Chart:
     first, second = table["parameter_x"].iloc[0], table["parameter_y"].iloc[0]
     shown = table[["x", "y", "mean", "interaction"]].copy()
-    for side in "xy":
+    for side, name in (("x", first), ("y", second)):
         places = sorted(table[f"quantile_{side}"].unique())
-        cells = dict(zip(places, itertools.pairwise(cell_edges(places)), strict=True))
+        cells = dict(zip(places, itertools.pairwise(cell_edges(space[name], places)), strict=True))
         shown[f"{side}_from"], shown[f"{side}_to"] = zip(*table[f"quantile_{side}"].map(cells), strict=True)
     flush = {"labelFlush": True}
     scale = alt.Scale(domain=[0, 1], nice=False)
     title = [effect_words(f"{first} × {second}"), f"{100 * share:.2g} % of the variance"]
     tips = [
-        alt.Tooltip("x:Q", title=effect_words(first), format=".3~g"),
-        alt.Tooltip("y:Q", title=effect_words(second), format=".3~g"),
+        alt.Tooltip(f"{side}:N", title=effect_words(name))
+        if isinstance(space[name], Categorical)
+        else alt.Tooltip(f"{side}:Q", title=effect_words(name), format=".3~g")
+        for side, name in (("x", first), ("y", second))
+    ]
+    tips += [
         alt.Tooltip("mean:Q", title="mean", format=".4g"),
         alt.Tooltip("interaction:Q", title="beyond the main effects", format="+.3f"),
     ]

@@ -38,8 +38,8 @@ def search_explorer(trials: Any, *, metric: str = "test_metric") -> alt.ConcatCh
     Parameters
     ----------
     trials : Trials
-        With curves; columns ``key``, ``variant``, ``state``, ``valid_metric``, `metric` and the four
-        settings of the Odyssey.
+        With curves, which have a column `metric`; columns ``key``, ``variant``, ``state``, ``valid_metric``,
+        `metric` and the four settings of the Odyssey.
     metric : str
         Column that colours, lower is better.
 
@@ -56,7 +56,7 @@ def search_explorer(trials: Any, *, metric: str = "test_metric") -> alt.ConcatCh
         raise UsageError("the table has no curves, expected a study with curves.parquet; see ok.load_trials")
     frame = frames.with_lane(frames.drawn(trials, needed=("key", "valid_metric", metric, *_SETTINGS)), metric=metric)
     frame = frames.with_settings(frame, metric=metric).assign(from_one=1.0 - frame["params_momentum"])
-    frame = frame.merge(_curves(trials.curves), on="key", how="left")
+    frame = frame.merge(_curves(trials.curves, metric=metric), on="key", how="left")
     for column in ("curve_epoch", "curve_loss"):
         # A trial that diverged in its first epoch has no curve; Vega flattens no list only if it is one.
         frame[column] = [values if isinstance(values, list) else [] for values in frame[column]]
@@ -86,15 +86,17 @@ def search_explorer(trials: Any, *, metric: str = "test_metric") -> alt.ConcatCh
     ).properties(description=_finding(frame, metric=metric), usermeta=narrow(256))
 
 
-def _curves(curves: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a trial: its test metric at some of its epochs, and the best of them."""
+def _curves(curves: pd.DataFrame, *, metric: str) -> pd.DataFrame:
+    """Return a row a trial: its metric at some of its epochs, and the best of them."""
+    if metric not in curves:
+        raise UsageError(f"the curves have no column {metric}; they have {', '.join(map(str, curves.columns))}")
     rows = []
     for key, curve in curves.sort_values("epoch").groupby("key", sort=False):
         epochs = curve["epoch"].to_numpy()
         wanted = np.unique(np.round(np.geomspace(1, max(epochs.max(), 1), _KEPT)).astype(int))
         best = curve.loc[curve["is_best"].astype(bool), "epoch"]
         kept = curve[curve["epoch"].isin({*wanted, *best})]
-        values = [float(f"{v:.5g}") if math.isfinite(v) else None for v in kept["test_metric"].astype(float)]
+        values = [float(f"{v:.5g}") if math.isfinite(v) else None for v in kept[metric].astype(float)]
         rows.append(
             {
                 "key": key,
@@ -103,7 +105,7 @@ def _curves(curves: pd.DataFrame) -> pd.DataFrame:
                 "best": int(best.iloc[0]) if len(best) else 0,
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["key", "curve_epoch", "curve_loss", "best"])
 
 
 def _outcome(metric: str, *, ends: tuple[float, float], words: str) -> alt.Color:
@@ -200,6 +202,11 @@ def _counted(frame: pd.DataFrame, *, metric: str, inside: Any) -> alt.LayerChart
 def _curve(frame: pd.DataFrame, *, metric: str, picked: Any) -> alt.LayerChart:
     """Draw the learning curve of the picked trial, its best epoch ringed."""
     finite = np.array([value for values in frame["curve_loss"] for value in values if value is not None])
+    if not len(finite):
+        raise UsageError(
+            f"no curve of these {len(frame)} trials has a finite {metric}, expected one at least; "
+            "check that the curves are of the same study, as ok.load_trials brings them"
+        )
     edge = min(float(finite.max()), _CURVES_END * float(np.quantile(finite, 0.75)))
     value = frames.value_axis([finite.min(), edge], frames.metric_words(frame, metric))
     last = max(epoch for epochs in frame["curve_epoch"] for epoch in epochs)
@@ -255,17 +262,22 @@ def _curve(frame: pd.DataFrame, *, metric: str, picked: Any) -> alt.LayerChart:
 def _finding(frame: pd.DataFrame, *, metric: str) -> str:
     drawn = frame[frame["outcome"].eq("drawn")]
     rates = np.log10(drawn["params_learning_rate"])
+    varied = [name for name in (*_SETTINGS, metric) if np.ptp(drawn[name]) > 0]
     related = {
         name: abs(float(drawn[name].corr(drawn[metric], method="spearman")))
-        for name in _SETTINGS
-        if np.ptp(drawn[name]) > 0
+        for name in varied
+        if name != metric and metric in varied
     }
-    strongest = max(related, key=lambda name: related[name]).removeprefix("params_")
+    strongest = (
+        max(related, key=lambda name: related[name]).removeprefix("params_").replace("_", " ") if related else ""
+    )
+    follows = f"the {strongest} has the largest rank correlation with the {frames.metric_words(frame, metric)}; "
     best = drawn.sort_values("valid_metric", kind="stable").iloc[0]
     lane = frames.lane_words(frame["outcome"], cap=frames.CAPS.get(frames.metric_of(frame), math.nan))
     return (
         f"{len(frame)} trials of {frame['variant'].nunique()} variants at learning rates from "
-        f"{frames.rate_words(10 ** float(rates.min()))} to {frames.rate_words(10 ** float(rates.max()))}: the "
-        f"{frames.metric_words(frame, metric)}, follows the {strongest.replace('_', ' ')} most; the best trial by "
-        f"validation is one of {best['variant']} with {best[metric]:.3g}{'; ' + lane if lane else ''}."
+        f"{frames.rate_words(10 ** float(rates.min()))} to {frames.rate_words(10 ** float(rates.max()))}: "
+        f"{follows if related else ''}the best trial by validation is one of {best['variant']} with "
+        f"{best[metric]:.3g}"
+        f"{'; ' + lane if lane else ''}."
     )

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from odyssey_kit.charts import _frames as frames
-from odyssey_kit.charts._frames import count_words, size_words, tasks_words
+from odyssey_kit.charts._frames import count_words, effect_words, size_words, tasks_words
 from odyssey_kit.charts._rates import apart, for_each_task, median_interval, moves
 from odyssey_kit.charts.palette import variant_order
 from odyssey_kit.variants import variant
@@ -320,10 +320,9 @@ def importance_answer(model: Any, trials: Any = None, *, of: Any = None) -> Sent
     table = model.importances()
     effects = table[table["parameters"].ne("rest")]
     rest = float(table.loc[table["parameters"].eq("rest"), "share"].iloc[0])
-    words = {**frames.HYPERPARAMETERS, "input_noise_std": "input noise"}
     first = effects.iloc[0]
     others = "".join(
-        f"{words.get(name, name)} {percent_words(share)}{_between(low, high)}; "
+        f"{effect_words(name)} {percent_words(share)}{_between(low, high)}; "
         for name, share, low, high in effects[["parameters", "share", "low", "high"]].iloc[1:].itertuples(index=False)
     )
     target = {"test_metric": "test loss", "valid_metric": "validation loss"}.get(model.target, model.target)
@@ -338,7 +337,7 @@ def importance_answer(model: Any, trials: Any = None, *, of: Any = None) -> Sent
     return Sentence(
         f"Of the variance of the {target} over the search space, the forest attributes {percent_words(first['share'])}"
         f"{_between(first['low'], first['high'], said=True)} to the "
-        f"{words.get(first['parameters'], first['parameters'])} alone; {others}"
+        f"{effect_words(first['parameters'])} alone; {others}"
         f"interactions {percent_words(rest)}. It was fitted to {count_words(model.n_trials_, 'trial')}{among} and "
         f"explains trials it did not see with R² = {model.oob_r2_:.2f}.{left}"
     )

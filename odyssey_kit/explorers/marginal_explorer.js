@@ -33,12 +33,15 @@ export function written(value, digits = 3) {
   return MINUS(String(Number(value.toPrecision(digits))));
 }
 
-/** A share in per cent, with one decimal. */
-export const percent = (share) => MINUS(`${(100 * share).toFixed(1)} %`);
+/** A share in per cent, with one decimal; like the ends of its interval, one below zero is said to be zero. */
+export const percent = (share) => `${(100 * Math.max(share, 0)).toFixed(1)} %`;
 
-/** The ends of a share's interval; one that begins below zero is said to begin at zero. */
+/** The ends of a share's interval. */
 export const interval = ({ low, high }) =>
   low === null || high === null ? "" : `${(100 * Math.max(low, 0)).toFixed(1)} to ${(100 * high).toFixed(1)} %`;
+
+/** A metric's unit after what goes before it; nothing of a metric without one. */
+const unit = (metric, before = " ") => (metric.unit ? before + metric.unit : "");
 
 // ---- colours ------------------------------------------------------------------------------------
 
@@ -82,8 +85,8 @@ function axes(group, box, ticks, range, y, title) {
 }
 
 function bottom(group, box, ticks, h, w, title) {
-  ticks.forEach(([place, words], i, all) => {
-    const anchor = i === 0 ? "start" : i === all.length - 1 ? "end" : "middle";
+  ticks.forEach(([place, words]) => {
+    const anchor = { 0: "start", 1: "end" }[place] ?? "middle";
     group.append(svg("text", { x: box.left + Number(place) * w, y: box.top + h + 15, "text-anchor": anchor }, words));
   });
   group.append(svg("text", { class: "title", x: box.left, y: box.top + h + 31 }, title));
@@ -92,11 +95,11 @@ function bottom(group, box, ticks, h, w, title) {
 function marginal({ parameter, entry, beside, trials, metric, range, tell }) {
   const { w, h } = plotted(BOX), curve = entry.curves[parameter.name];
   const x = (q) => BOX.left + q * w, y = (v) => BOX.top + (1 - (v - range[0]) / (range[1] - range[0])) * h;
-  const label = `${metric.words} along ${parameter.words}: ${written(Math.min(...curve.mean), 4)} to ${written(Math.max(...curve.mean), 4)} ${metric.unit}`;
+  const label = `${metric.words} along ${parameter.words}: ${written(Math.min(...curve.mean), 4)} to ${written(Math.max(...curve.mean), 4)}${unit(metric)}`;
   const node = svg("svg", { viewBox: `0 0 ${BOX.width} ${BOX.height}`, tabindex: 0, role: "img", "aria-label": `${label}. Arrow keys read the curve.`, "data-parameter": parameter.name });
   axes(node, BOX, parameter.ticks, range, y, parameter.words);
   const off = dots(node, { trials, metric, parameter, range, x, y });
-  if (off) node.append(svg("text", { x: BOX.left + w, y: 12, "text-anchor": "end" }, `${off} ✕ above`));
+  if (off) node.append(svg("text", { class: "lost", x: BOX.left + w, y: 12, "text-anchor": "end" }, off));
   const line = (c) => c.quantile.map((q, i) => `${i ? "L" : "M"}${x(q).toFixed(1)} ${y(c.mean[i]).toFixed(1)}`).join("");
   if (curve.low.every(Number.isFinite)) {
     const edge = (ends, order) => order.map((i) => `${x(curve.quantile[i]).toFixed(1)} ${y(ends[i]).toFixed(1)}`);
@@ -114,7 +117,7 @@ function marginal({ parameter, entry, beside, trials, metric, range, tell }) {
     cursor.replaceChildren(svg("line", { class: "cursor", x1: x(curve.quantile[at]), x2: x(curve.quantile[at]), y1: BOX.top, y2: BOX.top + h }),
       svg("circle", { class: "here", cx: x(curve.quantile[at]), cy: y(curve.mean[at]), r: 4 }));
     const band = curve.low[at] === null ? "" : ` (${written(curve.low[at], 4)} to ${written(curve.high[at], 4)})`;
-    tell(`${parameter.words} ${written(curve.value[at])}: mean ${metric.words} ${written(curve.mean[at], 4)}${band} ${metric.unit}`);
+    tell(`${parameter.words} ${written(curve.value[at])}: mean ${metric.words} ${written(curve.mean[at], 4)}${band}${unit(metric)}`);
   };
   node.addEventListener("pointermove", (event) => {
     const place = node.getBoundingClientRect(), q = ((event.clientX - place.left) / place.width * BOX.width - BOX.left) / w;
@@ -125,20 +128,20 @@ function marginal({ parameter, entry, beside, trials, metric, range, tell }) {
   return node;
 }
 
-/** Draw the trials, those beyond the axis as crosses in a lane at its top; return their number. */
+/** Draw the trials, those above the axis or without a value as crosses in a lane at its top; say how many. */
 function dots(node, { trials, metric, parameter, range, x, y }) {
-  let off = 0;
+  let [above, without] = [0, 0];
   trials.quantiles[parameter.name].forEach((q, i) => {
-    const value = trials.values[metric.name][i], beyond = !(value <= range[1]);
-    if (value !== null && value < range[0]) return;
-    off += beyond;
-    const dot = beyond
+    const value = trials.values[metric.name][i];
+    without += value === null;
+    above += value > range[1];
+    const dot = value === null || value > range[1]
       ? svg("text", { x: x(q), y: BOX.top - 6, "text-anchor": "middle" }, "✕")
       : svg("circle", { class: "trial", cx: x(q).toFixed(1), cy: y(value).toFixed(1), r: 2.2 });
-    dot.append(svg("title", {}, `trial ${trials.key[i]}: ${value === null ? "no value" : `${written(value, 4)} ${metric.unit}`} (${trials.words[i]})`));
+    dot.append(svg("title", {}, `trial ${trials.key[i]}: ${value === null ? "no value" : `${written(value, 4)}${unit(metric)}`} (${trials.words[i]})`));
     node.append(dot);
   });
-  return off;
+  return [above && `${above} ✕ above`, without && `${without} ✕ without a value`].filter(Boolean).join(", ");
 }
 
 function arrows(node, move, start) {
@@ -173,7 +176,7 @@ function map({ entry, shown, parameters, share, range, metric, tell }) {
     at = [[i, entry.x], [j, entry.y]].map(([k, side]) => Math.min(side.length - 1, Math.max(0, k)));
     cursor.replaceChildren(rect(...at, { class: "here" }));
     const [mean, beyond] = ["mean", "interaction"].map((name) => entry[name][at[0]][at[1]]);
-    tell(`${first.words} ${written(entry.x[at[0]])}, ${second.words} ${written(entry.y[at[1]])}: mean ${metric.words} ${written(mean, 4)}, ${beyond < 0 ? "" : "+"}${written(beyond, 2)} beyond the main effects, ${metric.unit}`);
+    tell(`${first.words} ${written(entry.x[at[0]])}, ${second.words} ${written(entry.y[at[1]])}: mean ${metric.words} ${written(mean, 4)}, ${beyond < 0 ? "" : "+"}${written(beyond, 2)} beyond the main effects${unit(metric, ", ")}`);
   };
   const cell = (edges, q) => Math.max(0, edges.findLastIndex((edge) => edge <= q));
   node.addEventListener("pointermove", (event) => {
@@ -208,7 +211,7 @@ function numberTable(entry, parameters, metric) {
     return html("tr", { "data-parameter": p.name }, html("th", { scope: "row" }, p.words),
       ...[written(value), ...[c.mean[i], c.low[i], c.high[i]].map((v) => written(v, 5))].map((text) => html("td", { class: "number" }, text)));
   }));
-  return html("details", { class: "numbers" }, html("summary", {}, `The curves as numbers (${metric.words}, ${metric.unit})`),
+  return html("details", { class: "numbers" }, html("summary", {}, `The curves as numbers (${metric.words}${unit(metric, ", ")})`),
     html("div", { class: "scroll", tabindex: 0 }, html("table", {}, html("thead", {}, html("tr", {}, ...head)), html("tbody", {}, ...rows))));
 }
 
@@ -226,11 +229,19 @@ function sentence(data, variant, metric, entry) {
 
 function render({ model, el }) {
   const data = model.get("data"), first = { variant: data.variants[0].name, metric: data.metrics[0].name, beside: false, shown: "mean" };
-  const state = { ...first, variant: model.get("variant") || first.variant, metric: model.get("metric") || first.metric };
+  const state = { ...first }, kept = ["variant", "metric"];
+  let choosing = false;
   const choose = (changes) => {
     Object.assign(state, changes);
-    for (const name of ["variant", "metric"]) model.set(name, state[name]);
+    choosing = true; // the model tells of each change before the next one is made
+    for (const name of kept) model.set(name, state[name]);
+    choosing = false;
     model.save_changes();
+    draw();
+  };
+  const follow = () => {
+    if (choosing) return;
+    for (const name of kept) state[name] = model.get(name);
     draw();
   };
   const menu = (name, words, options) => {
@@ -242,59 +253,59 @@ function render({ model, el }) {
   const controls = html("div", { class: "controls" }, menu("variant", "variant", data.variants.map((v) => [v.name, v.name])),
     menu("metric", "measured", data.metrics.map((m) => [m.name, m.words])), besideLabel,
     html("button", { type: "button", class: "reset", onclick: () => choose(first) }, "Reset"));
-  const words = html("p", { class: "sentence", "aria-live": "polite" }), body = html("div");
-  const root = html("div", { class: "odyssey-marginals", role: "group", "aria-label": "Marginals, shares and pair maps" }, controls, words, body,
+  const words = html("p", { class: "sentence", "aria-live": "polite" }), body = html("div"), maps = html("div");
+  const pairs = html("section", {}, html("h4", {}, "Pairs"),
+    html("div", { class: "controls" }, menu("shown", "maps of", [["mean", "the mean"], ["interaction", "what is beyond both alone"]])), maps);
+  const numbers = html("div");
+  const root = html("div", { class: "odyssey-marginals", role: "group", "aria-label": "Marginals, shares and pair maps" }, controls, words, body, pairs, numbers,
     html("p", { class: "legend" }, data.study));
   root.addEventListener("keydown", (event) => event.key === "Escape" && choose(first));
   el.append(root);
-  model.on("change:variant change:metric", () => {
-    if (["variant", "metric"].every((name) => model.get(name) === state[name])) return;
-    Object.assign(state, { variant: model.get("variant"), metric: model.get("metric") });
-    draw();
-  });
+  for (const name of kept) model.on(`change:${name}`, follow);
 
   function draw() {
     const metric = data.metrics.find((m) => m.name === state.metric), colours = data.variants.find((v) => v.name === state.variant);
     root.style.setProperty("--mark-light", colours.light);
     root.style.setProperty("--mark-dark", colours.dark);
-    for (const select of controls.querySelectorAll("select")) select.value = state[select.name];
+    for (const select of root.querySelectorAll("select")) select.value = state[select.name];
     beside.checked = state.beside;
     besideLabel.style.visibility = state.variant === first.variant ? "hidden" : "visible";
-    const entry = data.models[state.variant][state.metric], open = body.querySelector("details")?.open;
+    const entry = data.models[state.variant][state.metric], open = numbers.querySelector("details")?.open;
+    pairs.hidden = !entry.maps?.length;
     if (entry.missing) {
       words.textContent = `${state.variant}, ${data.task}, ${metric.words}: nothing to show. ${entry.missing}.`;
-      return body.replaceChildren();
+      for (const part of [body, maps, numbers]) part.replaceChildren();
+      return;
     }
     words.textContent = sentence(data, state.variant, metric, entry);
     const other = state.beside && state.variant !== first.variant ? data.models[first.variant][state.metric] : null;
-    const reading = html("output", {}), mapReading = html("output", {});
+    const reading = html("output", {});
     const trials = data.trials[state.variant], usable = other && !other.missing ? other : null;
     const range = valueRange(usable ? [entry, usable] : [entry], trials.values[state.metric]);
     const ordered = entry.shares.map((row) => data.parameters.find((p) => p.name === row.parameters)).filter(Boolean);
     const panels = ordered.map((parameter) => marginal({ parameter, entry, beside: usable, trials, metric, range, tell: (text) => (reading.textContent = text) }));
-    const numbers = numberTable(entry, ordered, metric);
-    numbers.open = Boolean(open);
-    return body.replaceChildren(html("h4", {}, "Shares of the variance"), shareTable(entry),
-      html("h4", {}, `Mean ${metric.words} along each, ${metric.unit}`), html("div", { class: "grid panels" }, ...panels), reading,
-      ...(entry.maps.length ? mapSection(entry, metric, mapReading) : []), numbers);
+    body.replaceChildren(html("h4", {}, "Shares of the variance"), shareTable(entry),
+      html("h4", {}, `Mean ${metric.words} along each${unit(metric, ", ")}`), html("div", { class: "grid panels" }, ...panels), reading);
+    maps.replaceChildren(...(entry.maps.length ? drawnMaps(entry, metric) : []));
+    numbers.replaceChildren(numberTable(entry, ordered, metric));
+    numbers.firstChild.open = Boolean(open);
   }
 
-  function mapSection(entry, metric, reading) {
+  function drawnMaps(entry, metric) {
+    const reading = html("output", {});
     const values = entry.maps.flatMap((one) => one[state.shown].flat());
     const most = Math.max(...values.map(Math.abs)) || 1;
     const range = state.shown === "mean" ? [Math.min(...values), Math.max(...values)] : [-most, most];
     const share = (one) => entry.shares.find((row) => [`${one.first} × ${one.second}`, `${one.second} × ${one.first}`].includes(row.parameters)).share;
-    const maps = [...entry.maps].sort((a, b) => share(b) - share(a)).map((one) =>
+    const drawn = [...entry.maps].sort((a, b) => share(b) - share(a)).map((one) =>
       map({ entry: one, shown: state.shown, parameters: data.parameters, share: share(one), range, metric, tell: (text) => (reading.textContent = text) }));
-    const radio = (value, text) => html("label", {}, html("input", { type: "radio", name: `shown-${data.study}`, value, checked: state.shown === value ? "" : false, onchange: () => choose({ shown: value }) }), text);
     const stops = state.shown === "mean" ? [0, 0.25, 0.5, 0.75, 1].map(viridis) : [-1, 0, 1].map(diverging);
-    return [html("h4", {}, "Pairs"), html("div", { class: "controls", role: "radiogroup", "aria-label": "What the maps show" },
-      radio("mean", `mean ${metric.words}`), radio("interaction", "only what is beyond the main effects")),
-      html("div", { class: "legend" }, written(range[0]), html("span", { class: "ramp", style: `background: linear-gradient(90deg, ${stops.join(", ")})` }), `${written(range[1])} ${metric.unit}, ${state.shown === "mean" ? "dark" : "blue"} is better`),
-      html("div", { class: "grid maps" }, ...maps), reading];
+    return [html("div", { class: "legend" }, written(range[0]), html("span", { class: "ramp", style: `background: linear-gradient(90deg, ${stops.join(", ")})` }), `${written(range[1])}${unit(metric)}, ${state.shown === "mean" ? "dark" : "blue"} is better`),
+      html("div", { class: "grid maps" }, ...drawn), reading];
   }
 
-  draw();
+  follow();
+  return () => kept.forEach((name) => model.off(`change:${name}`, follow));
 }
 
 export default { render };

@@ -1,7 +1,7 @@
 """The explorer of marginals: for each variant and metric the shares, the curves and the maps of all pairs.
 
 Every number is the library's own, computed when the widget is made, so that it is live without a
-kernel. May import `analysis`, `charts` and `errors`; what is drawn is in `marginal_explorer.js`.
+kernel. May import `analysis`, `charts`, `errors` and `space`; what is drawn is in `marginal_explorer.js`.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from odyssey_kit.analysis.conditions import check_settings
 from odyssey_kit.analysis.interactions import cell_edges
 from odyssey_kit.analysis.trials import Trials, as_trials
 from odyssey_kit.charts import _frames as frames
-from odyssey_kit.charts.importance import effect_words
+from odyssey_kit.charts._frames import effect_words
 from odyssey_kit.charts.pair_maps import quantile_ticks
 from odyssey_kit.charts.palette import variant_colour, variant_order
 from odyssey_kit.errors import UsageError
-from odyssey_kit.space import SearchSpace
+from odyssey_kit.space import Categorical, Distribution, SearchSpace
 
 __all__ = ["MarginalExplorer"]
 
 _HERE = Path(__file__)
-# What a metric is called, and its unit, where the table's own metric does not say it.
+# What a column is called, and its unit, where neither the table's metric nor the column's name says it.
 _MEASURED = {"seconds": ("processor time of a trial", "seconds"), "epochs": ("epochs of a trial", "epochs")}
 _DIGITS = 6
 
@@ -68,7 +68,7 @@ class MarginalExplorer(anywidget.AnyWidget):
     Raises
     ------
     UsageError
-        If there are several tasks, no search space, or a metric is no column.
+        If there are several tasks, no search space, no metric, or a metric is no column.
 
     Examples
     --------
@@ -102,12 +102,14 @@ class MarginalExplorer(anywidget.AnyWidget):
             raise UsageError(f"the table has {len(trials.tasks)} tasks ({', '.join(trials.tasks)}), expected one")
         if space is None:
             raise UsageError("no search space: the trials bring none, so pass one, for instance space=ok.ODYSSEY_SPACE")
+        if not metrics:
+            raise UsageError("metrics is empty, expected one column or more, for instance metrics=['test_metric']")
         if missing := [name for name in metrics if name not in trials.frame]:
             raise UsageError(f"the table has no column {', '.join(missing)}; choose metrics among its columns")
         check_settings(analysis.FunctionalANOVA(cap=cap, **settings))  # once, and not as a fault of every variant
         names = variant_order(trials.variants)
         asked = {"space": space, "cap": cap, "n_points": n_points, "n_cells": n_cells, **settings}
-        frame = frames.with_settings(frames.with_lane(trials.frame, metric=metrics[0]), metric=metrics[0])
+        frame = frames.with_settings(trials.frame, metric=metrics[0])
         data = {
             "study": " · ".join([trials.name, f"{len(trials):,} rows", *([trials.hash] if trials.hash else [])]),
             "task": frames.task_words(trials.tasks[0]),
@@ -132,11 +134,18 @@ class MarginalExplorer(anywidget.AnyWidget):
 
 
 def _words(frame: pd.DataFrame, metric: str) -> tuple[str, str, str]:
-    """Return a metric's name, words and unit."""
+    """Return a metric's name, words and unit; of other columns than these the unit is not known, and empty."""
     if metric in _MEASURED:
         return (metric, *_MEASURED[metric])
+    if metric not in ("test_metric", "valid_metric"):
+        return metric, metric.replace("_", " "), ""
     words, _, unit = frames.metric_words(frame, metric).partition(", ")
     return metric, words, unit
+
+
+def _values(law: Distribution, values: pd.Series) -> list[Any]:
+    """Return choices as words, and numbers as `_numbers` does."""
+    return [str(value) for value in values] if isinstance(law, Categorical) else _numbers(values)
 
 
 def _numbers(values: Iterable[Any]) -> list[float | None]:
@@ -178,9 +187,8 @@ def _model(
 
 def _curve(model: analysis.FunctionalANOVA, name: str, n_points: int) -> dict[str, Any]:
     table = model.marginal(name, n_points=n_points)
-    words = table["value"] if table["value"].dtype == object else _numbers(table["value"])
     return {
-        "value": list(words),
+        "value": _values(model.space_[name], table["value"]),
         **{column: _numbers(table[column]) for column in ("quantile", "mean", "low", "high")},
     }
 
@@ -193,8 +201,9 @@ def _maps(model: analysis.FunctionalANOVA, n_cells: int) -> list[dict[str, Any]]
         sides = {}
         for side in "xy":
             own = table.drop_duplicates(f"quantile_{side}").sort_values(f"quantile_{side}")
-            sides[side] = list(own[side]) if own[side].dtype == object else _numbers(own[side])
-            sides[f"{side}_edges"] = _numbers(cell_edges(own[f"quantile_{side}"]))
+            law = model.space_[own[f"parameter_{side}"].iloc[0]]
+            sides[side] = _values(law, own[side])
+            sides[f"{side}_edges"] = _numbers(cell_edges(law, own[f"quantile_{side}"]))
         shape = (len(sides["x"]), len(sides["y"]))
         ordered = table.sort_values(["quantile_x", "quantile_y"])
         found.append(
