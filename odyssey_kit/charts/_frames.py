@@ -37,7 +37,7 @@ def drawn(trials: Any, *, needed: Sequence[str] = ()) -> pd.DataFrame:
     missing = [column for column in (*needed, "variant") if column not in frame.columns]
     if missing:
         raise UsageError(f"the table has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
-    columns = [name for name in frame.columns if name in _DRAWN or str(name).startswith("params_")]
+    columns = [name for name in frame.columns if name in (*_DRAWN, *needed) or str(name).startswith("params_")]
     rank = {name: place for place, name in enumerate(reversed(variant_order(frame["variant"])))}
     order = np.argsort(frame["variant"].map(rank).to_numpy(), kind="stable")
     return frame.loc[:, columns].iloc[order].reset_index(drop=True)
