@@ -84,7 +84,8 @@ def corrected(
     sums = np.zeros((m, len(products)))
     np.add.at(sums, groups, (products - products.mean(axis=1, keepdims=True)).T)
     covariance = sums.T @ sums / n**2 * m / (m - 1)
-    error = np.sqrt(np.einsum("fp,fg,gp->p", at_points, covariance, at_points))
+    variance = np.einsum("fp,fg,gp->p", at_points, covariance, at_points)
+    error = np.sqrt(np.maximum(variance, 0.0))  # where nothing varies it may round to less than zero
     half = WIDENING * stats.norm.ppf((1 + LEVEL) / 2) * error
     return plain(boxes, subset, points) + added.reshape(shape), half.reshape(shape)
 
