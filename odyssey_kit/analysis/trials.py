@@ -195,6 +195,9 @@ def numeric_column(frame: pd.DataFrame, name: str, *, what: str) -> pd.Series:
     return frame[name]
 
 
+LEAST_SELECTED = 3  # of a cell; fewer have no spread worth the name
+
+
 def n_selected(n_trials: int, top: float) -> int:
     """Return how many of n trials the best fraction is: rounded to the nearest, halves upwards.
 
@@ -243,13 +246,15 @@ def select_top(trials: Trials | pd.DataFrame, *, top: float = 0.10, by: str = "v
     kept: list[Any] = []
     for (task, variant), cell in ranked.groupby(["task", "variant"], sort=False):
         n = n_selected(len(cell), top)
-        if n < 3:
-            # The smallest fraction that rounds to three, shown rounded upwards.
-            enough = math.ceil(2.5 / len(cell) * 1000) / 1000
-            remedy = f"top={enough:g} would select 3" if len(cell) >= 3 else "run more trials"
+        if n < LEAST_SELECTED:
+            # The smallest fraction that rounds to so many, shown rounded upwards.
+            enough = math.ceil((LEAST_SELECTED - 0.5) / len(cell) * 1000) / 1000
+            remedy = (
+                f"top={enough:g} would select {LEAST_SELECTED}" if len(cell) >= LEAST_SELECTED else "run more trials"
+            )
             raise UsageError(
                 f"top={top:g} of the {_counted(len(cell), 'trial')} of {variant!r} on {task!r} selects {n}, "
-                f"at least 3 are needed; {remedy}"
+                f"at least {LEAST_SELECTED} are needed; {remedy}"
             )
         kept.extend(cell.index[:n])
     return trials._with(trials.frame.loc[sorted(kept)])

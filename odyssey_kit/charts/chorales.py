@@ -14,7 +14,7 @@ import pandas as pd
 from odyssey_kit import analysis
 from odyssey_kit.analysis.beside_paper import best_trials
 from odyssey_kit.analysis.claims import conventions
-from odyssey_kit.analysis.trials import n_selected
+from odyssey_kit.analysis.trials import LEAST_SELECTED, n_selected
 from odyssey_kit.charts import _frames as frames
 from odyssey_kit.charts._frames import count_words, effect_words, rate_words
 from odyssey_kit.charts.beside_paper import mean_gaps
@@ -33,8 +33,6 @@ __all__ = [
     "verdicts_answer",
 ]
 
-_LEAST = 3  # selected trials a variant, as `select_top` asks for
-
 
 def column_answer(arm: Any) -> Sentence:
     """Answer the chapter's question: vanilla's best tenth, the best trial and the first share, beside the paper's.
@@ -51,7 +49,7 @@ def column_answer(arm: Any) -> Sentence:
             "every figure below waits for its study and fills in by itself."
         )
     n, each = len(trials), int(trials.frame["variant"].value_counts().min())
-    if n_selected(each, float(conventions().selection["top"])) < _LEAST:
+    if n_selected(each, float(conventions().selection["top"])) < LEAST_SELECTED:
         return Sentence(
             f"Too early to say: {n:,} of {arm.planned:,} trainings are in, {each} of each variant, "
             "too few for a best tenth. The figures below show what there is."

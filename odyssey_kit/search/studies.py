@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from odyssey_kit.search.study import StudySpec
-from odyssey_kit.space import ODYSSEY_SPACE, Categorical, LogUniform, OneMinusLogUniform, SearchSpace
+from odyssey_kit.space import ODYSSEY_SPACE, Categorical, Distribution, LogUniform, OneMinusLogUniform, SearchSpace
 from odyssey_kit.training import Protocol
 from odyssey_kit.variants import BREUEL_VARIANTS, ODYSSEY_VARIANTS, UNPUBLISHED_VARIANTS, LSTMVariant
 
@@ -185,6 +185,29 @@ def _by_name(cells: Mapping[LSTMVariant, Mapping[str, object]]) -> dict[str, Map
     return {cell.name: settings for cell, settings in cells.items()}
 
 
+def _of_cells(
+    name: str,
+    task: str,
+    title: str,
+    cells: Mapping[LSTMVariant, Mapping[str, object]],
+    *,
+    n_trials: int,
+    hidden_size: Distribution = _USUAL["hidden_size"],
+    protocol: Protocol = _BREUEL,
+) -> StudySpec:
+    """Return cells with settings of their own; the learning rate is searched, and the size where it is given."""
+    return StudySpec(
+        name=name,
+        title=title,
+        tasks=(task,),
+        variants=tuple(cells),
+        n_trials=n_trials,
+        space=SearchSpace({**_USUAL, "learning_rate": _RATE, "hidden_size": hidden_size}),
+        protocol=protocol,
+        cell_settings=_by_name(cells),
+    )
+
+
 def _long(name: str, task: str, title: str, *, n_trials: int, max_epochs: int) -> StudySpec:
     """Return runs at constant rates that nothing stops before 3·10^6 lines."""
     return StudySpec(
@@ -233,15 +256,14 @@ _BREUELS = (
         seed=2016,  # that of breuel-states would repeat its seeds
         given={_PLAIN.name: _REPEATED},
     ),
-    StudySpec(
-        name="breuel-lines",
-        title="Breuel, sections 6 and 7, on archiscribe-lines: three cells with softmax; one and both directions.",
-        tasks=("archiscribe-lines",),
-        variants=tuple(_LINES),
+    _of_cells(
+        "breuel-lines",
+        "archiscribe-lines",
+        "Breuel, sections 6 and 7, on archiscribe-lines: three cells with softmax; one and both directions.",
+        _LINES,
         n_trials=100,
-        space=SearchSpace({**_USUAL, "learning_rate": _RATE, "hidden_size": _SMALL}),
+        hidden_size=_SMALL,
         protocol=_LINES_PROTOCOL,
-        cell_settings=_by_name(_LINES),
     ),
     StudySpec(
         name="breuel-momentum",
@@ -259,46 +281,33 @@ _BREUELS = (
         ),
         protocol=_BREUEL,
     ),
-    StudySpec(
-        name="breuel-types",
-        title="Breuel, section 5: six types of LSTM × two outputs on MNIST.",
-        tasks=("mnist",),
-        variants=tuple(_TYPES),
-        n_trials=175,
-        space=SearchSpace({**_USUAL, "learning_rate": _RATE}),
-        protocol=_BREUEL,
-        cell_settings=_by_name(_TYPES),
+    _of_cells(
+        "breuel-types", "mnist", "Breuel, section 5: six types of LSTM × two outputs on MNIST.", _TYPES, n_trials=175
     ),
-    StudySpec(
-        name="breuel-conditions",
-        title="Breuel, section 7: one or both directions × where the class stands on MNIST; CTC of both kinds.",
-        tasks=("mnist",),
-        variants=tuple(_CONDITIONS),
+    _of_cells(
+        "breuel-conditions",
+        "mnist",
+        "Breuel, section 7: one or both directions × where the class stands on MNIST; CTC of both kinds.",
+        _CONDITIONS,
         n_trials=100,
-        space=SearchSpace({**_USUAL, "learning_rate": _RATE}),
-        protocol=_BREUEL,
-        cell_settings=_by_name(_CONDITIONS),
     ),
-    StudySpec(
-        name="breuel-directions",
-        title="Breuel, section 7: one against both directions on MNIST, networks of 20 to 200 blocks.",
-        tasks=("mnist",),
-        variants=tuple(_DIRECTIONS),
-        # A bin of sizes needs a hundred draws for a best tenth of ten; the largest bin of B20 has 22 % of them.
+    # A bin of sizes needs a hundred draws for a best tenth of ten; that of B20's largest networks gets 22 % of all.
+    _of_cells(
+        "breuel-directions",
+        "mnist",
+        "Breuel, section 7: one against both directions on MNIST, networks of 20 to 200 blocks.",
+        _DIRECTIONS,
         n_trials=500,
-        space=SearchSpace({**_USUAL, "learning_rate": _RATE, "hidden_size": _SMALL}),
-        protocol=_BREUEL,
-        cell_settings=_by_name(_DIRECTIONS),
+        hidden_size=_SMALL,
     ),
-    StudySpec(
-        name="breuel-directions-lines",
-        title="Breuel, section 7, on archiscribe-lines: one against both directions, networks of 20 to 200 blocks.",
-        tasks=("archiscribe-lines",),
-        variants=tuple(_DIRECTIONS_LINES),
+    _of_cells(
+        "breuel-directions-lines",
+        "archiscribe-lines",
+        "Breuel, section 7, on archiscribe-lines: one against both directions, networks of 20 to 200 blocks.",
+        _DIRECTIONS_LINES,
         n_trials=500,
-        space=SearchSpace({**_USUAL, "learning_rate": _RATE, "hidden_size": _SMALL}),
+        hidden_size=_SMALL,
         protocol=_LINES_PROTOCOL,
-        cell_settings=_by_name(_DIRECTIONS_LINES),
     ),
     _long("breuel-long", "uw3", "Breuel, section 8: long runs on UW3, one direction.", n_trials=942, max_epochs=40),
     _long(
