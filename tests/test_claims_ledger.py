@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import made_up
@@ -20,6 +21,7 @@ import pytest
 import odyssey_kit as ok
 from odyssey_kit.analysis.claims import VERDICTS, Claim, Evidence, claims, conventions
 from odyssey_kit.analysis.claims.evidence import measured
+from odyssey_kit.analysis.claims.records import records
 from odyssey_kit.analysis.claims.rules import RULES
 from odyssey_kit.analysis.trials import Trials
 from odyssey_kit.cli.claims import _whole
@@ -267,6 +269,29 @@ def test_the_command_prints_all_claims_and_one_whole() -> None:
     assert [row["id"] for row in rows] == ["O2", "O3"] and rows[0]["verdict"] in VERDICTS
     wrong = _odyssey("claims", "O99")
     assert wrong.returncode == 2 and "no claim is called 'O99'" in wrong.stderr and len(wrong.stderr.splitlines()) == 1
+
+
+def test_as_json_a_claim_is_whole() -> None:
+    """Nothing that the command prints of a claim is missing there, and nothing in it is no JSON."""
+    cells = {name: 0.1 for name in made.EIGHT}
+    table = made.table({"V": 0.0, **cells}, law=made.flat, spread=0.1)
+    (one,) = records(ok.check_claims("O1", evidence=made.evidence(claims()["O1"], table)))
+    assert [part["label"] for part in one["parts"]] == [f"{name} − V" for name in claims()["O1"].settings["variants"]]
+    assert {"estimate", "low", "high", "error", "n", "note", "needed", "verdict"} <= set(one["parts"][0])
+    assert one["parts"][0]["details"]["p_bonferroni"] >= one["parts"][0]["details"]["p"]
+    assert one["own"] is True and one["rule"]["reproduced_if"] == claims()["O1"].reproduced_if
+    assert one["rule"]["margin"] == claims()["O1"].margin and len(one["changes"]) == len(claims()["O1"].changes)
+    assert json.loads(json.dumps(one, allow_nan=False)) == one
+    waiting, impossible = records(ok.check_claims(["B24", "B22"], evidence=Evidence()))
+    assert waiting["own"] is None and waiting["parts"] == [] and waiting["price"]["basis"]
+    assert impossible["own"] is None and impossible["price"] is None
+
+
+def test_as_json_infinity_is_a_word() -> None:
+    change = partial(made.diverge, chance=lambda rows: np.full(len(rows), 0.03))
+    frame = made.table(["LSTM"], task="mnist", n=660, change=change)
+    (one,) = records(ok.check_claims("B3", evidence=made.evidence(claims()["B3"], frame)))
+    assert one["parts"][0]["high"] == one["high"] == "inf"
 
 
 def test_a_study_in_its_first_steps_decides_nothing_and_takes_no_verdict_down(

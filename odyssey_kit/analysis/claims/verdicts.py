@@ -45,8 +45,8 @@ class ClaimVerdict:
         reproduced, contradicted, undecided or not testable here.
     data : str
         On which data, in words; empty without any.
-    own : bool
-        Whether they are the paper's own; on a stand-in the verdict is of the direction.
+    own : bool or None
+        Whether they are the paper's own; on a stand-in the verdict is of the direction. None without trials.
     parts : tuple of Part
         The estimates that it rests on; those of stand-ins beside the paper's own data come last.
     studies : mapping of str to str
@@ -60,7 +60,7 @@ class ClaimVerdict:
     claim: Claim
     verdict: str
     data: str
-    own: bool
+    own: bool | None
     parts: tuple[Part, ...]
     studies: Mapping[str, str]
     price: Price | None
@@ -223,7 +223,7 @@ def _verdict(
         "claim": claim,
         "verdict": verdict,
         "data": _data(claim, arms, tasks, own),
-        "own": own or not parts,
+        "own": own if parts else None,
         "parts": tuple(sorted(parts, key=lambda part: part.own != own)),
         "studies": used,
         "price": cost,
@@ -254,7 +254,7 @@ def _conjunction(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """Decide a claim that is made of others."""
     others = [check(claims()[name], evidence) for name in claim.settings["of"]]
     parts = tuple(
-        Part(label=f"{other.claim.id}: {other.claim.claim}", verdict=other.verdict, own=other.own, error=math.nan)
+        Part(label=f"{other.claim.id}: {other.claim.claim}", verdict=other.verdict, own=bool(other.own), error=math.nan)
         for other in others
         if other.parts
     )
@@ -264,7 +264,7 @@ def _conjunction(claim: Claim, evidence: Evidence) -> ClaimVerdict:
         "claim": claim,
         "verdict": verdict,
         "data": next((other.data for other in others if other.data), ""),
-        "own": all(other.own for other in others),
+        "own": all(part.own for part in parts) if parts else None,
         "parts": parts,
         "studies": used,
         "price": price(claim, evidence) if verdict == UNDECIDED else None,

@@ -86,7 +86,7 @@ def sentence(
     claim: Claim,
     verdict: str,
     data: str,
-    own: bool,
+    own: bool | None,
     parts: Sequence[Part],
     studies: Mapping[str, str],
     price: Price | None,
