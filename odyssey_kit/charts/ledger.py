@@ -40,6 +40,9 @@ _CLASSES = {
     UNDECIDED: "undecided",
     NOT_TESTABLE: "not-testable",
 }
+# A change may be later than trials; its reason says so, and no title may say otherwise.
+_RULE = "The rule, written before the trials were run"
+_RULE_CHANGED = "The rule, with what was changed since it was first written"
 
 
 class ClaimsPage:
@@ -248,7 +251,7 @@ def _claim(item: ClaimVerdict) -> str:
         _estimates(item),
         _notes(item),
         _block("What would change this", _change(item)),
-        _block("The rule, written before the trials were run", _rule(item)),
+        _block(_RULE_CHANGED if claim.changes else _RULE, _rule(item)),
         _block("The paper’s own numbers", _paper(item)),
     ]
     word = item.verdict if item.own or not item.parts else f"{item.verdict} (direction)"
