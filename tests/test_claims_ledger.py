@@ -23,6 +23,7 @@ from odyssey_kit.analysis.claims import VERDICTS, Claim, Evidence, claims, conve
 from odyssey_kit.analysis.claims.evidence import measured
 from odyssey_kit.analysis.claims.records import records
 from odyssey_kit.analysis.claims.rules import RULES
+from odyssey_kit.analysis.claims.verdicts import NOT_OF_THE_RULE
 from odyssey_kit.analysis.trials import Trials
 from odyssey_kit.cli.claims import _whole
 
@@ -47,7 +48,7 @@ def test_a_claim_fits_the_code_that_decides_it(name: str) -> None:
         assert set(claim.settings["of"]) < set(claims())
         return
     inspect.signature(RULES[claim.quantity]).bind(
-        None, **{key: value for key, value in claim.settings.items() if key != "enough"}
+        None, **{key: value for key, value in claim.settings.items() if key not in NOT_OF_THE_RULE}
     )
 
 

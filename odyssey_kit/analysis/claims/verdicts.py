@@ -24,13 +24,17 @@ from odyssey_kit.analysis.claims.findings import (
     Part,
     all_of,
 )
+from odyssey_kit.analysis.claims.least import ask_for_the_least
 from odyssey_kit.analysis.claims.ledger import Claim, claims, conventions
 from odyssey_kit.analysis.claims.prices import Price, price
 from odyssey_kit.analysis.claims.rules import RULES
 from odyssey_kit.analysis.claims.wording import sentence
 from odyssey_kit.errors import UsageError
 
-__all__ = ["ClaimVerdict", "Verdicts", "check_claims"]
+__all__ = ["NOT_OF_THE_RULE", "ClaimVerdict", "Verdicts", "check_claims"]
+
+# Settings of a claim that are asked here, whatever its rule: parts that must be reproduced, and `least`.
+NOT_OF_THE_RULE = ("enough", "least")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,8 +195,10 @@ def _grouped(claim: Claim, arms: list[Arms]) -> list[list[Arms]]:
 
 def _parts(claim: Claim, arms: list[Arms]) -> list[Part]:
     rule = RULES[claim.quantity]
-    settings = {name: value for name, value in claim.settings.items() if name != "enough"}
+    settings = {name: value for name, value in claim.settings.items() if name not in NOT_OF_THE_RULE}
     try:
+        for one in arms:
+            ask_for_the_least(claim, one)
         return rule(arms if claim.across_tasks else arms[0], **settings)
     except MissingColumn as error:
         return [arms[0].part(label=claim.quantity.replace("_", " "), verdict=UNDECIDED, needed=str(error))]
