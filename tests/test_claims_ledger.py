@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import made_up
@@ -21,12 +22,27 @@ import pytest
 import odyssey_kit as ok
 from odyssey_kit.analysis.claims import VERDICTS, Claim, Evidence, claims, conventions
 from odyssey_kit.analysis.claims.evidence import measured
+from odyssey_kit.analysis.claims.reach import OF_SHARES, least_of, reach
 from odyssey_kit.analysis.claims.records import records
 from odyssey_kit.analysis.claims.rules import RULES
 from odyssey_kit.analysis.claims.verdicts import NOT_OF_THE_RULE
 from odyssey_kit.analysis.trials import Trials
 from odyssey_kit.cli.claims import _whole
 
+OF_BEST_TENTHS = {
+    "best_condition",
+    "better_at_every_size",
+    "condition_difference",
+    "difference",
+    "equivalence",
+    "interaction",
+    "no_effect_on_best",
+    "non_inferiority",
+    "probability_of_best",
+    "setting_hurts",
+    "setting_without_effect",
+    "slightly_better",
+}
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -80,6 +96,48 @@ def test_a_study_that_is_named_has_the_trials_that_the_ledger_prices() -> None:
     for name in ready - derived:
         study = search.STUDIES[name]
         assert len(study.plan()) == priced[name].trials and study.tasks == (priced[name].task,), name
+
+
+def _sides(claim: Claim, rows: pd.DataFrame) -> list[int]:
+    """Return how many trials of a plan stand on each side of a rule's comparisons, or count for its share."""
+    settings = claim.settings
+    if claim.quantity == "slow_not_overtrained":
+        size, rate = rows["hidden_size"], rows["learning_rate"]
+        return [int((size.ge(size.quantile(0.75)) & rate.le(rate.quantile(0.25))).sum())]
+    if claim.quantity in OF_SHARES:
+        return [len(rows)]
+    if claim.quantity in {"setting_hurts", "setting_without_effect"}:
+        values = settings.get("values", [settings.get("off"), settings.get("on")])
+        vanilla = rows[rows["variant"].eq("V")]
+        return [int(vanilla[settings["parameter"]].eq(value).sum()) for value in values]
+    bins = settings.get("bins")
+    column = rows[settings.get("parameter", "hidden_size")] if bins else rows["variant"]
+    if not bins:
+        return rows["variant"].value_counts().tolist()
+    cells = [rows["variant"].eq(name) for pair in settings.get("pairs", []) for name in pair]
+    cells = [cell for cell in cells if cell.any()] or [rows["variant"].notna()]
+    inside = [column.between(a, b, inclusive="left" if b < bins[-1] else "both") for a, b in pairwise(bins)]
+    return [int((one & cell).sum()) for one in inside for cell in cells]
+
+
+@pytest.mark.parametrize("name", [n for n, c in claims().items() if c.quantity in OF_SHARES | OF_BEST_TENTHS])
+def test_a_plan_has_what_the_rule_asks_for_or_says_that_it_has_not(name: str) -> None:
+    search = pytest.importorskip("odyssey_kit.search", reason="the extra [train] is not installed")
+    claim = claims()[name]
+    for study in (study for study in claim.studies if study in search.STUDIES):
+        trials = search.STUDIES[study].plan()
+        rows = pd.DataFrame([{**vars(t.protocol), **t.params, "variant": t.variant.name} for t in trials])
+        fewest, told = min(_sides(claim, rows)), conventions().studies[study].counts.get(name)
+        if fewest < least_of(claim) or told is not None:
+            assert told == fewest, f"{study} has {fewest} for {name}, whose rule asks for {least_of(claim)}"
+            assert str(told) in reach(claim, study)
+
+
+def test_a_price_says_what_its_study_cannot_decide() -> None:
+    found = ok.check_claims("B4", evidence=Evidence())
+    words = "but not reproduce it: that takes 53 of which all succeed, and its plan has 41."
+    assert words in found["B4"].sentence and words in " ".join(_whole(found["B4"]).split())
+    assert words in html.unescape(ok.charts.claims_ledger(found)._repr_html_())
 
 
 def _rule_of(claim: Claim) -> str:

@@ -18,6 +18,7 @@ import pandas as pd
 from odyssey_kit.analysis.claims import VERDICTS, ClaimVerdict, Verdicts, conventions
 from odyssey_kit.analysis.claims.findings import CONTRADICTED, NOT_TESTABLE, REPRODUCED, UNDECIDED, Part
 from odyssey_kit.analysis.claims.paper import paper_numbers, paper_slips
+from odyssey_kit.analysis.claims.reach import reach
 from odyssey_kit.analysis.claims.wording import hours_words, interval_words, number_words
 from odyssey_kit.analysis.published import published_errata
 from odyssey_kit.charts.sentences import Sentence, so_far_answer
@@ -368,7 +369,8 @@ def _change(item: ClaimVerdict) -> str:
     return told + (
         f"<p>Price: the study <code>{_escape(cost.study)}</code>{waits} "
         f"({_escape(cost.what)}), {cost.trials:,} trials, "
-        f"{_escape(hours_words(cost.hours))} ({_escape(cost.basis)}).{_escape(others)}</p>"
+        f"{_escape(hours_words(cost.hours))} ({_escape(cost.basis)}). "
+        f"{_escape(reach(item.claim, cost.study))}{_escape(others)}</p>"
     )
 
 

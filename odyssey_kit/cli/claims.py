@@ -49,6 +49,7 @@ def _print_all(verdicts: Any) -> None:
 
 def _whole(item: Any) -> str:
     from odyssey_kit.analysis.claims import VERDICTS
+    from odyssey_kit.analysis.claims.reach import reach
     from odyssey_kit.analysis.claims.wording import part_words, price_words
 
     claim = item.claim
@@ -61,7 +62,7 @@ def _whole(item: Any) -> str:
         **{f"part {i}": f"{VERDICTS[p.verdict]} {part_words(p)}" for i, p in enumerate(item.parts, start=1)},
         "beside it": " ".join(dict.fromkeys(p.note for p in item.parts if p.note)),
         "studies": ", ".join(f"{name} {digest}" for name, digest in item.studies.items()),
-        "price": price_words(item.price) if item.price else "",
+        "price": f"{price_words(item.price)}. {reach(claim, item.price.study)}".strip() if item.price else "",
         "needs": claim.needs,
         "note": claim.note,
         **{f"change {i}, {c.date}": f"{c.what}. Why: {c.why}" for i, c in enumerate(claim.changes, start=1)},

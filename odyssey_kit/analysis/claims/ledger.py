@@ -113,6 +113,7 @@ class StudyPrice:
     """What a study would cost: trials, and seconds of one core a trial from and to, with their basis.
 
     One that `waits_for` something has no plan yet; what has one can be planned by its name, see `odyssey studies`.
+    `counts` says, of claims that it has too few for, how many of its trials the rule counts; see `reach`.
     """
 
     name: str
@@ -122,6 +123,7 @@ class StudyPrice:
     what: str
     task: str = ""
     waits_for: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def hours(self) -> tuple[float, float]:

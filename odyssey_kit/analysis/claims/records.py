@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from odyssey_kit.analysis.claims.ledger import conventions
+from odyssey_kit.analysis.claims.reach import reach
 from odyssey_kit.analysis.claims.verdicts import ClaimVerdict, Verdicts
 
 __all__ = ["plain", "records"]
@@ -84,5 +85,6 @@ def _whole(item: ClaimVerdict) -> dict[str, Any]:
             "basis": cost.basis,
             "alternatives": cost.alternatives,
             "waits_for": cost.waits_for,
+            "reach": reach(claim, cost.study),
         },
     }
