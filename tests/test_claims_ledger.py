@@ -80,6 +80,19 @@ def test_a_family_counts_at_least_the_claims_in_it() -> None:
             assert len(members) <= entry["decisions"], family
 
 
+def test_a_family_of_the_report_counts_every_comparison_of_its_claims() -> None:
+    """A claim that divides its own error among its parts (bins, studies, pairs) is one decision."""
+
+    def decisions(claim: Claim) -> int:
+        lists = [claim.settings.get(name, [0]) for name in ("variants", "outputs", "best", "others", "ctc")]
+        return 0 if claim.quantity == "conjunction" else int(np.prod([len(entries) for entries in lists]))
+
+    for family, entry in conventions().families.items():
+        members = [claim for claim in claims().values() if claim.family == family]
+        if all(claim.paper == "breuel" for claim in members):
+            assert sum(map(decisions, members)) == entry["decisions"], family
+
+
 def test_first_light_is_no_study_of_the_ledger_and_decides_nothing() -> None:
     assert "first-light" not in conventions().studies
     assert "first-light" not in Evidence.published().studies
