@@ -186,6 +186,15 @@ def test_every_change_is_told_by_the_command_and_by_the_book() -> None:
         assert change.why in command and change.why in page
 
 
+def test_the_levels_of_o40_are_those_of_the_published_table() -> None:
+    """A rule stands whole in the ledger, so its numbers are typed there too; they are held together here."""
+    claim, rows = claims()["O40"], ok.load_published("odyssey-text").frame
+    best = rows[rows["quantity"].eq("best trial by validation")].set_index("task")["value"]
+    roles = {conventions().tasks[task].role: value for task, value in best.items()}
+    assert claim.settings["published"] == roles
+    assert all(f"{value:g} " in claim.claim for value in roles.values())
+
+
 def test_a_shared_change_names_claims_that_there_are() -> None:
     for change in conventions().changes:
         assert change.claims and set(change.claims) <= set(claims()), change.what
