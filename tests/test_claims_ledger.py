@@ -195,6 +195,15 @@ def test_the_levels_of_o40_are_those_of_the_published_table() -> None:
     assert all(f"{value:g} " in claim.claim for value in roles.values())
 
 
+def test_a_departure_from_the_plan_is_told_with_its_reason() -> None:
+    departures = conventions().departures
+    assert set(departures) <= set(claims()) and all(entry.what and entry.why for entry in departures.values())
+    found = ok.check_claims("B24", evidence=Evidence())
+    for text in (" ".join(_whole(found["B24"]).split()), ok.charts.claims_ledger(found)._repr_html_()):
+        assert departures["B24"].what in html.unescape(text)
+    assert records(found)[0]["departure"]["why"] == departures["B24"].why
+
+
 def test_a_shared_change_names_claims_that_there_are() -> None:
     for change in conventions().changes:
         assert change.claims and set(change.claims) <= set(claims()), change.what

@@ -384,7 +384,8 @@ def _rule(item: ClaimVerdict) -> str:
         "margin": claim.margin,
         "family": conventions().families[claim.family]["words"],
         "the claim": f"{paper}, {claim.section}",
+        "as planned, but": f"{claim.departure.what}. Why: {claim.departure.why}" if claim.departure else "",
         **{f"change {i}, {c.date}": f"{c.what}. Why: {c.why}" for i, c in enumerate(claim.changes, start=1)},
     }
-    rows = "".join(f"<dt>{_escape(name)}</dt><dd>{_escape(text)}</dd>" for name, text in entries.items())
+    rows = "".join(f"<dt>{_escape(name)}</dt><dd>{_escape(text)}</dd>" for name, text in entries.items() if text)
     return f'<dl class="rule">{rows}</dl>'

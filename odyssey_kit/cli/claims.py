@@ -65,6 +65,7 @@ def _whole(item: Any) -> str:
         "price": f"{price_words(item.price)}. {reach(claim, item.price.study)}".strip() if item.price else "",
         "needs": claim.needs,
         "note": claim.note,
+        "as planned, but": f"{claim.departure.what}. Why: {claim.departure.why}" if claim.departure else "",
         **{f"change {i}, {c.date}": f"{c.what}. Why: {c.why}" for i, c in enumerate(claim.changes, start=1)},
         "source": f"{'Greff et al. (2017)' if claim.paper == 'odyssey' else 'Breuel (2015)'}, {claim.section}",
     }

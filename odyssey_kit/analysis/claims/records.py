@@ -42,7 +42,8 @@ def records(verdicts: Verdicts) -> list[dict[str, Any]]:
     """Return one entry a claim: its row of `Verdicts.to_frame` and, in full, what the row leaves out.
 
     That is ``parts`` (every estimate with interval, verdict, ``details`` such as p-values and the numeric margin),
-    ``rule``, ``note``, ``changes`` and ``price``, which is None for a claim that is not undecided.
+    ``rule``, ``note``, ``changes``, ``departure`` (of the rule from its plan) and ``price``, which is None for a claim
+    that is not undecided.
 
     Examples
     --------
@@ -73,6 +74,7 @@ def _whole(item: ClaimVerdict) -> dict[str, Any]:
         },
         "note": claim.note,
         "changes": [{"date": change.date, "what": change.what, "why": change.why} for change in claim.changes],
+        "departure": None if claim.departure is None else vars(claim.departure),
         "parts": [vars(part) for part in item.parts],
         "price": None
         if cost is None
