@@ -68,7 +68,8 @@ def targets(claim: Claim, best: float, spread: float) -> Evidence:
 
 
 def directions(claim: Claim, effect: float, spread: float) -> Evidence:
-    return cells(claim, {"BIDI+ctc": effect, "LSTM1+ctc": 0.0}, spread=spread, n=600)
+    placed = claim.settings["least"]["cells"]["digits"]
+    return cells(claim, {name: effect * name.startswith("BIDI") for name in placed}, spread=spread, n=600)
 
 
 def binned(claim: Claim, effect: float, spread: float) -> Evidence:

@@ -644,3 +644,78 @@ def test_divergence_that_no_rate_explains_has_no_ceiling() -> None:
     frame = made.table(["LSTM"], task="mnist", n=660, change=change)
     (part,) = ok.check_claims(["B3"], evidence=made.evidence(claim, frame))["B3"].parts
     assert part.high == np.inf and part.verdict != REPRODUCED
+
+
+# ---- too little, or a part of what the claim is of ---------------------------------------------
+
+
+def _kept(claim: Claim, kept: Callable[[pd.DataFrame], pd.Series], verdict: str = REPRODUCED) -> Evidence:
+    """Return the trials of a clear table that a condition keeps."""
+    whole = SCENARIOS[claim.quantity][verdict](claim).studies
+    return made.evidence(claim, {name: trials.frame[kept(trials.frame)] for name, trials in whole.items()})
+
+
+def _of_cells(*names: str) -> Callable[[pd.DataFrame], pd.Series]:
+    return lambda frame: frame["variant"].isin(names)
+
+
+def _first(n: int) -> Callable[[pd.DataFrame], pd.Series]:
+    return lambda frame: frame["index"] < n
+
+
+def _never_converges(claim: Claim) -> Evidence:
+    """Every training diverges: at once at high rates, in the third epoch at low ones."""
+
+    def change(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+        lost = made.diverge(frame, rng, chance=lambda rows: np.ones(len(rows)))
+        return lost.assign(epochs=np.where(lost["log_rate"] > -3, 1, 3))
+
+    return made.evidence(claim, made.table(claim.settings["variants"], task="mnist", n=200, change=change))
+
+
+def _at_the_edge(claim: Claim) -> Evidence:
+    """All six are best at the highest rate that was searched."""
+    names = claim.settings["conditions"]
+    return made.evidence(claim, made.table(names, task="mnist", n=100, law=partial(made.valley, at=1.0), spread=0.02))
+
+
+def _none_rises(claim: Claim) -> Evidence:
+    """No error rises; trainings at high rates were cut short, so that their lengths follow the rates."""
+    study = breuel.long(claim, rise=0.0, n=40, lowest=3e6).studies[claim.studies[0]]
+    assert study.curves is not None
+    rates = study.frame.set_index("key")["params_learning_rate"].rank(pct=True)
+    length = (200 - 130 * study.curves["key"].map(rates)).to_numpy()
+    return made.evidence(claim, study.frame, curves=study.curves[study.curves["epoch"].to_numpy() <= length])
+
+
+OUTPUTS = ("+softmax", "+logistic")
+TOO_LITTLE: dict[str, tuple[str, Scenario]] = {
+    "ten trials": ("B1", lambda c: _kept(c, _first(10))),
+    "one trial": ("B7", lambda c: _kept(c, _first(1))),
+    "two of six types": ("B12", lambda c: _kept(c, _of_cells(*(n + o for n in ("LSTM", "NPLSTM") for o in OUTPUTS)))),
+    "every training diverges": ("B13", _never_converges),
+    "one of three placements": ("B20", lambda c: _kept(c, _of_cells("BIDI+ctc", "LSTM1+ctc"))),
+    "two of six conditions": ("B21", lambda c: _kept(c, _of_cells("BIDI+ctc", "LSTM1+ctc"), CONTRADICTED)),
+    "all best at the edge": ("B21", _at_the_edge),
+    "no rising curve": ("B24", _none_rises),
+}
+
+
+@pytest.mark.parametrize("title", TOO_LITTLE)
+def test_too_little_or_a_part_of_it_decides_nothing(title: str) -> None:
+    name, scenario = TOO_LITTLE[title]
+    found = ok.check_claims(name, evidence=scenario(claims()[name]))[name]
+    assert found.verdict == UNDECIDED, found.sentence
+    assert any(part.needed for part in found.parts)
+
+
+def test_repeats_of_a_setting_do_not_let_noise_be_predicted() -> None:
+    claim = claims()["B2"]
+    frame = made.table(["LSTM"], task="mnist", law=made.flat, spread=0.0, n=200)
+    rng = np.random.default_rng(0)
+    level = np.exp(rng.standard_normal(len(frame)))  # of the setting alone: nothing smooth, and seeds agree
+    frame = frame.assign(valid_metric=level, test_metric=level)
+    both = pd.concat([frame, *[frame.head(50)] * 5], ignore_index=True)
+    both = both.assign(index=range(len(both)), key=[f"k{i}" for i in range(len(both))])
+    first, _ = ok.check_claims("B2", evidence=made.evidence(claim, both))["B2"].parts
+    assert first.estimate < 0.1

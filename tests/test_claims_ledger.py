@@ -9,6 +9,8 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import made_up
@@ -20,10 +22,27 @@ import pytest
 import odyssey_kit as ok
 from odyssey_kit.analysis.claims import VERDICTS, Claim, Evidence, claims, conventions
 from odyssey_kit.analysis.claims.evidence import measured
+from odyssey_kit.analysis.claims.reach import OF_SHARES, least_of, reach
+from odyssey_kit.analysis.claims.records import records
 from odyssey_kit.analysis.claims.rules import RULES
+from odyssey_kit.analysis.claims.verdicts import NOT_OF_THE_RULE
 from odyssey_kit.analysis.trials import Trials
 from odyssey_kit.cli.claims import _whole
 
+OF_BEST_TENTHS = {
+    "best_condition",
+    "better_at_every_size",
+    "condition_difference",
+    "difference",
+    "equivalence",
+    "interaction",
+    "no_effect_on_best",
+    "non_inferiority",
+    "probability_of_best",
+    "setting_hurts",
+    "setting_without_effect",
+    "slightly_better",
+}
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -45,7 +64,7 @@ def test_a_claim_fits_the_code_that_decides_it(name: str) -> None:
         assert set(claim.settings["of"]) < set(claims())
         return
     inspect.signature(RULES[claim.quantity]).bind(
-        None, **{key: value for key, value in claim.settings.items() if key != "enough"}
+        None, **{key: value for key, value in claim.settings.items() if key not in NOT_OF_THE_RULE}
     )
 
 
@@ -59,6 +78,19 @@ def test_a_family_counts_at_least_the_claims_in_it() -> None:
         assert members, family
         if family != "cells":  # the comparisons with vanilla are eight, whatever is claimed of them
             assert len(members) <= entry["decisions"], family
+
+
+def test_a_family_of_the_report_counts_every_comparison_of_its_claims() -> None:
+    """A claim that divides its own error among its parts (bins, studies, pairs) is one decision."""
+
+    def decisions(claim: Claim) -> int:
+        lists = [claim.settings.get(name, [0]) for name in ("variants", "outputs", "best", "others", "ctc")]
+        return 0 if claim.quantity == "conjunction" else int(np.prod([len(entries) for entries in lists]))
+
+    for family, entry in conventions().families.items():
+        members = [claim for claim in claims().values() if claim.family == family]
+        if all(claim.paper == "breuel" for claim in members):
+            assert sum(map(decisions, members)) == entry["decisions"], family
 
 
 def test_first_light_is_no_study_of_the_ledger_and_decides_nothing() -> None:
@@ -77,6 +109,48 @@ def test_a_study_that_is_named_has_the_trials_that_the_ledger_prices() -> None:
     for name in ready - derived:
         study = search.STUDIES[name]
         assert len(study.plan()) == priced[name].trials and study.tasks == (priced[name].task,), name
+
+
+def _sides(claim: Claim, rows: pd.DataFrame) -> list[int]:
+    """Return how many trials of a plan stand on each side of a rule's comparisons, or count for its share."""
+    settings = claim.settings
+    if claim.quantity == "slow_not_overtrained":
+        size, rate = rows["hidden_size"], rows["learning_rate"]
+        return [int((size.ge(size.quantile(0.75)) & rate.le(rate.quantile(0.25))).sum())]
+    if claim.quantity in OF_SHARES:
+        return [len(rows)]
+    if claim.quantity in {"setting_hurts", "setting_without_effect"}:
+        values = settings.get("values", [settings.get("off"), settings.get("on")])
+        vanilla = rows[rows["variant"].eq("V")]
+        return [int(vanilla[settings["parameter"]].eq(value).sum()) for value in values]
+    bins = settings.get("bins")
+    column = rows[settings.get("parameter", "hidden_size")] if bins else rows["variant"]
+    if not bins:
+        return rows["variant"].value_counts().tolist()
+    cells = [rows["variant"].eq(name) for pair in settings.get("pairs", []) for name in pair]
+    cells = [cell for cell in cells if cell.any()] or [rows["variant"].notna()]
+    inside = [column.between(a, b, inclusive="left" if b < bins[-1] else "both") for a, b in pairwise(bins)]
+    return [int((one & cell).sum()) for one in inside for cell in cells]
+
+
+@pytest.mark.parametrize("name", [n for n, c in claims().items() if c.quantity in OF_SHARES | OF_BEST_TENTHS])
+def test_a_plan_has_what_the_rule_asks_for_or_says_that_it_has_not(name: str) -> None:
+    search = pytest.importorskip("odyssey_kit.search", reason="the extra [train] is not installed")
+    claim = claims()[name]
+    for study in (study for study in claim.studies if study in search.STUDIES):
+        trials = search.STUDIES[study].plan()
+        rows = pd.DataFrame([{**vars(t.protocol), **t.params, "variant": t.variant.name} for t in trials])
+        fewest, told = min(_sides(claim, rows)), conventions().studies[study].counts.get(name)
+        if fewest < least_of(claim) or told is not None:
+            assert told == fewest, f"{study} has {fewest} for {name}, whose rule asks for {least_of(claim)}"
+            assert str(told) in reach(claim, study)
+
+
+def test_a_price_says_what_its_study_cannot_decide() -> None:
+    found = ok.check_claims("B4", evidence=Evidence())
+    words = "but not reproduce it: that takes 53 of which all succeed, and its plan has 41."
+    assert words in found["B4"].sentence and words in " ".join(_whole(found["B4"]).split())
+    assert words in html.unescape(ok.charts.claims_ledger(found)._repr_html_())
 
 
 def _rule_of(claim: Claim) -> str:
@@ -110,6 +184,24 @@ def test_every_change_is_told_by_the_command_and_by_the_book() -> None:
     assert len(claims()["B15"].changes) > 1
     for change in claims()["B15"].changes:
         assert change.why in command and change.why in page
+
+
+def test_the_levels_of_o40_are_those_of_the_published_table() -> None:
+    """A rule stands whole in the ledger, so its numbers are typed there too; they are held together here."""
+    claim, rows = claims()["O40"], ok.load_published("odyssey-text").frame
+    best = rows[rows["quantity"].eq("best trial by validation")].set_index("task")["value"]
+    roles = {conventions().tasks[task].role: value for task, value in best.items()}
+    assert claim.settings["published"] == roles
+    assert all(f"{value:g} " in claim.claim for value in roles.values())
+
+
+def test_a_departure_from_the_plan_is_told_with_its_reason() -> None:
+    departures = conventions().departures
+    assert set(departures) <= set(claims()) and all(entry.what and entry.why for entry in departures.values())
+    found = ok.check_claims("B24", evidence=Evidence())
+    for text in (" ".join(_whole(found["B24"]).split()), ok.charts.claims_ledger(found)._repr_html_()):
+        assert departures["B24"].what in html.unescape(text)
+    assert records(found)[0]["departure"]["why"] == departures["B24"].why
 
 
 def test_a_shared_change_names_claims_that_there_are() -> None:
@@ -267,6 +359,29 @@ def test_the_command_prints_all_claims_and_one_whole() -> None:
     assert [row["id"] for row in rows] == ["O2", "O3"] and rows[0]["verdict"] in VERDICTS
     wrong = _odyssey("claims", "O99")
     assert wrong.returncode == 2 and "no claim is called 'O99'" in wrong.stderr and len(wrong.stderr.splitlines()) == 1
+
+
+def test_as_json_a_claim_is_whole() -> None:
+    """Nothing that the command prints of a claim is missing there, and nothing in it is no JSON."""
+    cells = {name: 0.1 for name in made.EIGHT}
+    table = made.table({"V": 0.0, **cells}, law=made.flat, spread=0.1)
+    (one,) = records(ok.check_claims("O1", evidence=made.evidence(claims()["O1"], table)))
+    assert [part["label"] for part in one["parts"]] == [f"{name} − V" for name in claims()["O1"].settings["variants"]]
+    assert {"estimate", "low", "high", "error", "n", "note", "needed", "verdict"} <= set(one["parts"][0])
+    assert one["parts"][0]["details"]["p_bonferroni"] >= one["parts"][0]["details"]["p"]
+    assert one["own"] is True and one["rule"]["reproduced_if"] == claims()["O1"].reproduced_if
+    assert one["rule"]["margin"] == claims()["O1"].margin and len(one["changes"]) == len(claims()["O1"].changes)
+    assert json.loads(json.dumps(one, allow_nan=False)) == one
+    waiting, impossible = records(ok.check_claims(["B24", "B22"], evidence=Evidence()))
+    assert waiting["own"] is None and waiting["parts"] == [] and waiting["price"]["basis"]
+    assert impossible["own"] is None and impossible["price"] is None
+
+
+def test_as_json_infinity_is_a_word() -> None:
+    change = partial(made.diverge, chance=lambda rows: np.full(len(rows), 0.03))
+    frame = made.table(["LSTM"], task="mnist", n=660, change=change)
+    (one,) = records(ok.check_claims("B3", evidence=made.evidence(claims()["B3"], frame)))
+    assert one["parts"][0]["high"] == one["high"] == "inf"
 
 
 def test_a_study_in_its_first_steps_decides_nothing_and_takes_no_verdict_down(

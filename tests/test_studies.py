@@ -82,7 +82,7 @@ def test_clipping_and_nesterov_are_drawn_as_booleans_and_stored_as_settings(name
         ("breuel-states", 660, 1, {"learning_rate": (1e-6, 1e-1), "hidden_size": (50, 500)}),
         (
             "breuel-momentum",
-            427,
+            800,
             1,
             {"learning_rate": (1e-5, 1e-1), "momentum": (0.01, 1.0), "batch_size": (20, 2000)},
         ),

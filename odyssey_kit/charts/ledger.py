@@ -18,6 +18,7 @@ import pandas as pd
 from odyssey_kit.analysis.claims import VERDICTS, ClaimVerdict, Verdicts, conventions
 from odyssey_kit.analysis.claims.findings import CONTRADICTED, NOT_TESTABLE, REPRODUCED, UNDECIDED, Part
 from odyssey_kit.analysis.claims.paper import paper_numbers, paper_slips
+from odyssey_kit.analysis.claims.reach import reach
 from odyssey_kit.analysis.claims.wording import hours_words, interval_words, number_words
 from odyssey_kit.analysis.published import published_errata
 from odyssey_kit.charts.sentences import Sentence, so_far_answer
@@ -40,6 +41,9 @@ _CLASSES = {
     UNDECIDED: "undecided",
     NOT_TESTABLE: "not-testable",
 }
+# A change may be later than trials; its reason says so, and no title may say otherwise.
+_RULE = "The rule, written before the trials were run"
+_RULE_CHANGED = "The rule, with what was changed since it was first written"
 
 
 class ClaimsPage:
@@ -248,7 +252,7 @@ def _claim(item: ClaimVerdict) -> str:
         _estimates(item),
         _notes(item),
         _block("What would change this", _change(item)),
-        _block("The rule, written before the trials were run", _rule(item)),
+        _block(_RULE_CHANGED if claim.changes else _RULE, _rule(item)),
         _block("The paper’s own numbers", _paper(item)),
     ]
     word = item.verdict if item.own or not item.parts else f"{item.verdict} (direction)"
@@ -365,7 +369,8 @@ def _change(item: ClaimVerdict) -> str:
     return told + (
         f"<p>Price: the study <code>{_escape(cost.study)}</code>{waits} "
         f"({_escape(cost.what)}), {cost.trials:,} trials, "
-        f"{_escape(hours_words(cost.hours))} ({_escape(cost.basis)}).{_escape(others)}</p>"
+        f"{_escape(hours_words(cost.hours))} ({_escape(cost.basis)}). "
+        f"{_escape(reach(item.claim, cost.study))}{_escape(others)}</p>"
     )
 
 
@@ -379,7 +384,8 @@ def _rule(item: ClaimVerdict) -> str:
         "margin": claim.margin,
         "family": conventions().families[claim.family]["words"],
         "the claim": f"{paper}, {claim.section}",
+        "as planned, but": f"{claim.departure.what}. Why: {claim.departure.why}" if claim.departure else "",
         **{f"change {i}, {c.date}": f"{c.what}. Why: {c.why}" for i, c in enumerate(claim.changes, start=1)},
     }
-    rows = "".join(f"<dt>{_escape(name)}</dt><dd>{_escape(text)}</dd>" for name, text in entries.items())
+    rows = "".join(f"<dt>{_escape(name)}</dt><dd>{_escape(text)}</dd>" for name, text in entries.items() if text)
     return f'<dl class="rule">{rows}</dl>'

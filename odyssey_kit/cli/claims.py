@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -20,24 +18,20 @@ def check(ids: Ids = None, as_json: AsJson = False) -> None:
     """Check the papers' claims against the published studies.
 
     Without names a line a claim; with names the whole of each: rule, estimates, what would decide it.
+
+    As JSON always the whole of each. There an infinite number is the text "inf" or "-inf", what is not known is null,
+    and so is `own` (the papers' own data?) of a claim without trials.
     """
     import odyssey_kit as ok
+    from odyssey_kit.analysis.claims.records import records
 
     verdicts = ok.check_claims([name.upper() for name in ids] if ids else None)
     if as_json:
-        print_json([_plain(row) for row in verdicts.to_frame().to_dict("records")])
+        print_json(records(verdicts))
     elif ids:
         typer.echo("\n\n".join(_whole(item) for item in verdicts))
     else:
         _print_all(verdicts)
-
-
-def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return a row as JSON has it: no NaN, no infinity."""
-    return {
-        str(name): None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in row.items()
-    }
 
 
 def _print_all(verdicts: Any) -> None:
@@ -55,6 +49,7 @@ def _print_all(verdicts: Any) -> None:
 
 def _whole(item: Any) -> str:
     from odyssey_kit.analysis.claims import VERDICTS
+    from odyssey_kit.analysis.claims.reach import reach
     from odyssey_kit.analysis.claims.wording import part_words, price_words
 
     claim = item.claim
@@ -67,9 +62,10 @@ def _whole(item: Any) -> str:
         **{f"part {i}": f"{VERDICTS[p.verdict]} {part_words(p)}" for i, p in enumerate(item.parts, start=1)},
         "beside it": " ".join(dict.fromkeys(p.note for p in item.parts if p.note)),
         "studies": ", ".join(f"{name} {digest}" for name, digest in item.studies.items()),
-        "price": price_words(item.price) if item.price else "",
+        "price": f"{price_words(item.price)}. {reach(claim, item.price.study)}".strip() if item.price else "",
         "needs": claim.needs,
         "note": claim.note,
+        "as planned, but": f"{claim.departure.what}. Why: {claim.departure.why}" if claim.departure else "",
         **{f"change {i}, {c.date}": f"{c.what}. Why: {c.why}" for i, c in enumerate(claim.changes, start=1)},
         "source": f"{'Greff et al. (2017)' if claim.paper == 'odyssey' else 'Breuel (2015)'}, {claim.section}",
     }

@@ -2,8 +2,8 @@
 
 The way through: `ledger` (claims and conventions, from the TOML files) → `evidence` (published studies,
 cleaned, and the tables a claim asks for) → `rules` (one function a quantity, with `contrasts`, `regression`
-and `importance` beneath) → `verdicts` (with `prices` and `wording`). May import `errors`, `space`,
-`variants` and the rest of `analysis`; needs neither torch nor data.
+and `importance` beneath) → `verdicts` (with `prices` and `wording`) → `records` (the same as
+plain data). May import `errors`, `space`, `variants` and the rest of `analysis`; needs neither torch nor data.
 """
 
 from __future__ import annotations

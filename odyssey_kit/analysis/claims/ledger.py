@@ -15,7 +15,7 @@ from typing import Any
 
 from odyssey_kit.errors import UsageError
 
-__all__ = ["PAPERS", "Change", "Claim", "Conventions", "StudyPrice", "Task", "claims", "conventions"]
+__all__ = ["PAPERS", "Change", "Claim", "Conventions", "Departure", "StudyPrice", "Task", "claims", "conventions"]
 
 PAPERS: Mapping[str, str] = {"O": "odyssey", "B": "breuel"}
 _FILES = ("odyssey-cells.toml", "odyssey-hyperparameters.toml", "breuel.toml")
@@ -29,6 +29,14 @@ class Change:
     what: str
     why: str
     claims: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Departure:
+    """Where a rule departs from its plan since it was first written: what, and why."""
+
+    what: str
+    why: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +100,11 @@ class Claim:
         """The paper: "odyssey" or "breuel"."""
         return PAPERS[self.id[0]]
 
+    @property
+    def departure(self) -> Departure | None:
+        """Where the rule departs from its plan, or None."""
+        return conventions().departures.get(self.id)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
@@ -113,6 +126,7 @@ class StudyPrice:
     """What a study would cost: trials, and seconds of one core a trial from and to, with their basis.
 
     One that `waits_for` something has no plan yet; what has one can be planned by its name, see `odyssey studies`.
+    `counts` says, of claims that it has too few for, how many of its trials the rule counts; see `reach`.
     """
 
     name: str
@@ -122,6 +136,7 @@ class StudyPrice:
     what: str
     task: str = ""
     waits_for: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def hours(self) -> tuple[float, float]:
@@ -140,6 +155,7 @@ class Conventions:
     families: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     studies: Mapping[str, StudyPrice] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
+    departures: Mapping[str, Departure] = field(default_factory=dict)
 
     def level(self, family: str) -> float:
         """Return the error probability of one decision of a family.
@@ -196,4 +212,5 @@ def conventions() -> Conventions:
             for name, row in data["studies"].items()
         },
         changes=_changes(data.get("changes", ())),
+        departures={name: Departure(**row) for name, row in data["departures"].items()},
     )

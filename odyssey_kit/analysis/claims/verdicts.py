@@ -24,13 +24,17 @@ from odyssey_kit.analysis.claims.findings import (
     Part,
     all_of,
 )
+from odyssey_kit.analysis.claims.least import ask_for_the_least
 from odyssey_kit.analysis.claims.ledger import Claim, claims, conventions
 from odyssey_kit.analysis.claims.prices import Price, price
 from odyssey_kit.analysis.claims.rules import RULES
 from odyssey_kit.analysis.claims.wording import sentence
 from odyssey_kit.errors import UsageError
 
-__all__ = ["ClaimVerdict", "Verdicts", "check_claims"]
+__all__ = ["NOT_OF_THE_RULE", "ClaimVerdict", "Verdicts", "check_claims"]
+
+# Settings of a claim that are asked here, whatever its rule: parts that must be reproduced, and `least`.
+NOT_OF_THE_RULE = ("enough", "least")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +49,8 @@ class ClaimVerdict:
         reproduced, contradicted, undecided or not testable here.
     data : str
         On which data, in words; empty without any.
-    own : bool
-        Whether they are the paper's own; on a stand-in the verdict is of the direction.
+    own : bool or None
+        Whether they are the paper's own; on a stand-in the verdict is of the direction. None without trials.
     parts : tuple of Part
         The estimates that it rests on; those of stand-ins beside the paper's own data come last.
     studies : mapping of str to str
@@ -60,7 +64,7 @@ class ClaimVerdict:
     claim: Claim
     verdict: str
     data: str
-    own: bool
+    own: bool | None
     parts: tuple[Part, ...]
     studies: Mapping[str, str]
     price: Price | None
@@ -191,8 +195,10 @@ def _grouped(claim: Claim, arms: list[Arms]) -> list[list[Arms]]:
 
 def _parts(claim: Claim, arms: list[Arms]) -> list[Part]:
     rule = RULES[claim.quantity]
-    settings = {name: value for name, value in claim.settings.items() if name != "enough"}
+    settings = {name: value for name, value in claim.settings.items() if name not in NOT_OF_THE_RULE}
     try:
+        for one in arms:
+            ask_for_the_least(claim, one)
         return rule(arms if claim.across_tasks else arms[0], **settings)
     except MissingColumn as error:
         return [arms[0].part(label=claim.quantity.replace("_", " "), verdict=UNDECIDED, needed=str(error))]
@@ -223,7 +229,7 @@ def _verdict(
         "claim": claim,
         "verdict": verdict,
         "data": _data(claim, arms, tasks, own),
-        "own": own or not parts,
+        "own": own if parts else None,
         "parts": tuple(sorted(parts, key=lambda part: part.own != own)),
         "studies": used,
         "price": cost,
@@ -254,7 +260,7 @@ def _conjunction(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """Decide a claim that is made of others."""
     others = [check(claims()[name], evidence) for name in claim.settings["of"]]
     parts = tuple(
-        Part(label=f"{other.claim.id}: {other.claim.claim}", verdict=other.verdict, own=other.own, error=math.nan)
+        Part(label=f"{other.claim.id}: {other.claim.claim}", verdict=other.verdict, own=bool(other.own), error=math.nan)
         for other in others
         if other.parts
     )
@@ -264,7 +270,7 @@ def _conjunction(claim: Claim, evidence: Evidence) -> ClaimVerdict:
         "claim": claim,
         "verdict": verdict,
         "data": next((other.data for other in others if other.data), ""),
-        "own": all(other.own for other in others),
+        "own": all(part.own for part in parts) if parts else None,
         "parts": parts,
         "studies": used,
         "price": price(claim, evidence) if verdict == UNDECIDED else None,

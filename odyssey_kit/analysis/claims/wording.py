@@ -1,6 +1,6 @@
 """The sentences of a verdict: what was found, in plain words, and numbers as a reader wants them.
 
-May import `findings`, `ledger` and `prices`.
+May import `findings`, `ledger`, `prices` and `reach`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from odyssey_kit.analysis.claims.findings import CONTRADICTED, NOT_TESTABLE, REPRODUCED, UNDECIDED, Part
 from odyssey_kit.analysis.claims.ledger import Claim, conventions
 from odyssey_kit.analysis.claims.prices import Price
+from odyssey_kit.analysis.claims.reach import reach
 
 __all__ = ["hours_words", "interval_words", "number_words", "part_words", "price_words", "sentence"]
 
@@ -86,7 +87,7 @@ def sentence(
     claim: Claim,
     verdict: str,
     data: str,
-    own: bool,
+    own: bool | None,
     parts: Sequence[Part],
     studies: Mapping[str, str],
     price: Price | None,
@@ -96,7 +97,9 @@ def sentence(
     if verdict == NOT_TESTABLE:
         return f"Not testable here: what is missing is {missing}."
     if not parts:
-        return f"Undecided: no trials yet; {price_words(price)}." if price else "Undecided: no trials yet."
+        if price is None:
+            return "Undecided: no trials yet."
+        return f"Undecided: no trials yet; {price_words(price)}. {reach(claim, price.study)}".strip()
     deciding = [part for part in parts if part.own == own]
     leading = [part for part in deciding if part.verdict == verdict] or deciding
     more = f", and {len(leading) - 1} more" if len(leading) > 1 else ""

@@ -69,6 +69,13 @@ def _courses(arms: Arms) -> list[Course]:
     return found
 
 
+def _rising(courses: list[Course]) -> list[Course]:
+    rising = [course for course in courses if course.rises]
+    if len(rising) < 5:
+        raise MissingColumn(f"{len(rising)} trainings rise, 5 are needed")
+    return rising
+
+
 def _share(arms: Arms, hits: int, n: int, share: float, label: str) -> Part:
     low, high = proportion(hits, n, arms.error)
     verdict = placed(low, high, inside=(share - 1e-12, 1 + 1e-9))
@@ -101,19 +108,19 @@ def eventual_divergence(arms: Arms, *, share: float, steps: int) -> list[Part]:
 def later_with_lower_rate(arms: Arms, *, p: float) -> list[Part]:
     """Decide by Spearman's correlation of learning rate and the step at which the test error leaves its lowest.
 
-    A training that does not rise counts as rising after its last step.
+    A training that does not rise is later than all that do, if it was trained as long; else nothing is known of it.
     """
     courses = _courses(arms)
-    leaves = [course.leaves if course.rises else 2 * course.steps for course in courses]
+    latest = max(course.leaves for course in _rising(courses))
+    known = [course for course in courses if course.rises or course.steps >= latest]
+    leaves = [course.leaves if course.rises else 2 * latest for course in known]
     words = "learning rate and the step at which the error rises"
-    return [_rank_correlation(arms, [c.rate for c in courses], leaves, p, words, sign=-1)]
+    return [_rank_correlation(arms, [c.rate for c in known], leaves, p, words, sign=-1)]
 
 
 def rises_in_training_too(arms: Arms, *, share: float) -> list[Part]:
     """Decide by how many of the trainings whose test error rises have a rising training loss."""
-    rising = [course for course in _courses(arms) if course.rises]
-    if len(rising) < 5:
-        raise MissingColumn(f"{len(rising)} trainings rise, 5 are needed")
+    rising = _rising(_courses(arms))
     label = "rising trainings whose training loss rises too"
     return [_share(arms, sum(c.rises_in_training for c in rising), len(rising), share, label)]
 

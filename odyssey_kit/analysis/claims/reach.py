@@ -1,0 +1,60 @@
+"""What a named study can decide of a claim at best: held against the least that the claim's rule asks for.
+
+May import `ledger` and `analysis.trials`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from odyssey_kit.analysis.claims.ledger import Claim, conventions
+from odyssey_kit.analysis.trials import n_selected
+
+__all__ = ["OF_SHARES", "least_of", "reach"]
+
+# Rules that ask for a share of trainings, or of repeats, by its exact lower bound.
+OF_SHARES = frozenset(
+    {"divide_by_ten", "eventual_divergence", "one_at_a_time", "rises_in_training_too", "slow_not_overtrained"}
+)
+
+
+def least_of(claim: Claim) -> int:
+    """Return the fewest trainings by which a claim may be reproduced, or the fewest trials a side that decide it.
+
+    For a share it is as many as give a lower bound above it if every one succeeds; for a comparison as many as have
+    a best tenth that is large enough.
+
+    Examples
+    --------
+    >>> from odyssey_kit.analysis.claims import claims
+    >>> least_of(claims()["B4"]), least_of(claims()["B6"])
+    (53, 95)
+    """
+    if claim.quantity in OF_SHARES:
+        return math.ceil(math.log(conventions().level(claim.family) / 2) / math.log(claim.settings["share"]))
+    top, fewest = float(conventions().selection["top"]), int(conventions().selection["minimum_top"])
+    return next(n for n in range(1, math.ceil(fewest / top) + 1) if n_selected(n, top) >= fewest)
+
+
+def reach(claim: Claim, study: str) -> str:
+    """Say what a study's plan cannot decide of a claim; nothing where it has all that the rule asks for.
+
+    Examples
+    --------
+    >>> from odyssey_kit.analysis.claims import claims
+    >>> reach(claims()["B4"], "breuel-states")
+    'It can contradict the claim, but not reproduce it: that takes 53 of which all succeed, and its plan has 41.'
+    >>> reach(claims()["B6"], "breuel-momentum")
+    ''
+    """
+    counted, least = conventions().studies[study].counts.get(claim.id), least_of(claim)
+    if counted is None or counted >= least:
+        return ""
+    if claim.quantity in OF_SHARES:
+        return (
+            f"It can contradict the claim, but not reproduce it: that takes {least} of which all succeed, "
+            f"and its plan has {counted}."
+        )
+    return (
+        f"It cannot decide the claim: that takes {least} trials a side, and the smaller side of its plan has {counted}."
+    )
