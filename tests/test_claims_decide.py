@@ -644,3 +644,40 @@ def test_divergence_that_no_rate_explains_has_no_ceiling() -> None:
     frame = made.table(["LSTM"], task="mnist", n=660, change=change)
     (part,) = ok.check_claims(["B3"], evidence=made.evidence(claim, frame))["B3"].parts
     assert part.high == np.inf and part.verdict != REPRODUCED
+
+
+def _all_lost(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    return made.diverge(frame, rng, chance=lambda rows: np.ones(len(rows)))
+
+
+# What a search reaches (O40) is a level, not a difference: if all of 200 draws diverge, it is not reached.
+OF_DIFFERENCES = [name for name, claim in claims().items() if claim.studies[0] == "odyssey-jsb" and name != "O40"]
+
+
+@pytest.mark.parametrize("name", OF_DIFFERENCES)
+@pytest.mark.parametrize("n", [3, 200])
+def test_trials_that_all_diverged_decide_nothing(name: str, n: int) -> None:
+    """Their losses are the cap, so that every difference is zero without an error: no equivalence, no contradiction."""
+    table = made.table(["V", *made.EIGHT, "CIFG+NOAF"], n=n, change=_all_lost)
+    found = ok.check_claims([name], evidence=made.evidence(claims()[name], table))[name]
+    assert found.verdict == UNDECIDED, [(part.label, part.verdict, part.estimate) for part in found.parts]
+    assert any(part.needed for part in found.parts)
+
+
+@pytest.mark.parametrize("name", ["O13", "O32"])
+@pytest.mark.parametrize("verdict", [REPRODUCED, CONTRADICTED])
+def test_a_handful_of_trials_decides_nothing(name: str, verdict: str) -> None:
+    claim = claims()[name]
+    whole = SCENARIOS[claim.quantity][verdict](claim).studies
+    for n in (1, 3, 90):
+        first = {study: trials.frame[trials.frame["index"] < n] for study, trials in whole.items()}
+        assert ok.check_claims([name], evidence=made.evidence(claim, first))[name].verdict == UNDECIDED, n
+
+
+def test_an_error_that_rises_again_with_size_is_no_diminishing_return() -> None:
+    """Between 120 and 200 blocks it rises by half of what it fell: three times that slope is above any fall, too."""
+    found = {}
+    for last in (0.0, 0.006, 0.02):
+        table = made.table(["V"], law=partial(made.by_size, first=-0.02, last=last), spread=0.05)
+        found[last] = ok.check_claims("O31", evidence=made.evidence(claims()["O31"], table))["O31"].verdict
+    assert found == {0.0: REPRODUCED, 0.006: UNDECIDED, 0.02: CONTRADICTED}

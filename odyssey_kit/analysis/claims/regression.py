@@ -24,6 +24,7 @@ __all__ = ["Marginal", "axis", "log_ratio", "marginal", "pieces", "proportion", 
 _RESAMPLES = 1000
 _GRID = 121
 _ENOUGH_FOR_CURVES = 100
+_FEWEST = 20  # trials more than a regression has columns
 # The coordinate that each hyperparameter is smooth in.
 _AXES = {
     "learning_rate": np.log10,
@@ -79,6 +80,17 @@ def _others(frame: pd.DataFrame, *without: str) -> list[str]:
     return [name for name in _AXES if name not in without and f"params_{name}" in frame]
 
 
+def _usable(frame: pd.DataFrame, target: str, what: str) -> np.ndarray:
+    """Return which trials have a target; a handful, or targets that are all the same, are nothing to fit."""
+    values = frame[target].astype(float).to_numpy()
+    kept = np.isfinite(values)
+    if kept.sum() < _FEWEST:
+        raise MissingColumn(f"{int(kept.sum())} trials with {target}, too few for {what}")
+    if np.ptp(values[kept]) == 0:
+        raise MissingColumn(f"{int(kept.sum())} trials with one and the same {target}: there is nothing to explain")
+    return kept
+
+
 def slopes(frame: pd.DataFrame, columns: np.ndarray, *, target: str, without: Sequence[str]) -> Any:
     """Return the fitted regression of a target on some columns and on smooth terms of the other hyperparameters.
 
@@ -97,11 +109,10 @@ def slopes(frame: pd.DataFrame, columns: np.ndarray, *, target: str, without: Se
     """
     import statsmodels.api as sm
 
-    y = frame[target].astype(float).to_numpy()
+    kept, y = _usable(frame, target, "a regression"), frame[target].astype(float).to_numpy()
     rest = _smooth_terms(frame, _others(frame, *without))
     design = np.column_stack([columns, np.ones(len(frame)), rest])
-    kept = np.isfinite(y)
-    if kept.sum() < design.shape[1] + 20:
+    if kept.sum() < design.shape[1] + _FEWEST:
         raise MissingColumn(f"{int(kept.sum())} trials with {target}, too few for a regression")
     return sm.OLS(y[kept], design[kept]).fit(cov_type="HC3")
 
@@ -203,9 +214,8 @@ def marginal(
     seed, resamples : int
         Of the bootstrap.
     """
+    frame = frame[_usable(frame, target, f"a curve over the {name.replace('_', ' ')}")]
     values = frame[target].astype(float).to_numpy()
-    kept = np.isfinite(values)
-    frame, values = frame[kept], values[kept]
     x = axis(name, frame[f"params_{name}"])
     low, high = limits or (float(x.min()), float(x.max()))
     others = _smooth_terms(frame, _others(frame, name))
