@@ -83,6 +83,8 @@ def _rule_of(claim: Claim) -> str:
     """Return a fingerprint of all that decides a claim from trials, words included."""
     names = ("quantity", "settings", "reproduced_if", "contradicted_if", "margin", "roles", "family", "studies")
     more = ("pooled_with", "own_data_only", "across_tasks")
+    if claim.with_stand_ins:
+        more = (*more, "with_stand_ins")  # an entry that came later
     entries = {name: getattr(claim, name) for name in (*names, *more)}
     entries["level"] = conventions().families[claim.family]["decisions"]
     return hashlib.sha256(json.dumps(entries, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]

@@ -59,6 +59,8 @@ class Claim:
         Whether a stand-in can say nothing about it.
     across_tasks : bool
         Whether one decision is made of all tasks together.
+    with_stand_ins : bool
+        Whether that decision compares the papers' own data with stand-ins, too.
     missing : str
         What is not here and would be needed before any study could decide it.
     note : str
@@ -83,6 +85,7 @@ class Claim:
     pooled_with: tuple[str, ...] = ()
     own_data_only: bool = False
     across_tasks: bool = False
+    with_stand_ins: bool = False
     missing: str = ""
     note: str = ""
     changes: tuple[Change, ...] = ()

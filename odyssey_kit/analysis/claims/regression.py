@@ -24,6 +24,7 @@ __all__ = ["Marginal", "axis", "log_ratio", "marginal", "pieces", "proportion", 
 _RESAMPLES = 1000
 _GRID = 121
 _ENOUGH_FOR_CURVES = 100
+_AT_AN_END = 2  # points of the grid: a smooth curve that falls to an end may turn at the very last one
 _FEWEST = 20  # trials more than a regression has columns
 # The coordinate that each hyperparameter is smooth in.
 _AXES = {
@@ -156,35 +157,46 @@ class Marginal:
     def at_the_edge(self) -> float:
         """Return the share of resamples whose minimum lies at an end of the grid."""
         at = self.resampled.argmin(axis=1)
-        return float(np.mean((at < 2) | (at > len(self.grid) - 3)))
+        return float(np.mean(np.logical_or(*self._ends(at, at))))
 
-    def basin(self, tolerance: float) -> tuple[float, np.ndarray]:
-        """Return the width of the stretch around the minimum within a share of the range, and its resamples."""
-        step = self.grid[1] - self.grid[0]
-        counts = _basin_points(np.vstack([self.curve, self.resampled]), tolerance)
-        widths = counts * step
-        return float(widths[0]), widths[1:]
+    def minima_beyond(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return where each resample's minimum can lie, from and to: one at an end of the grid lies there or beyond."""
+        at, places = self.resampled.argmin(axis=1), self.minimum()[1]
+        first, last = self._ends(at, at)
+        return np.where(first, -np.inf, places), np.where(last, np.inf, places)
+
+    def _ends(self, first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return whether stretches of the grid touch its beginning, and its end."""
+        return first < _AT_AN_END, last >= len(self.grid) - _AT_AN_END
+
+    def basin(self, tolerance: float) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return the width of the stretch around the minimum within a share of the range, and each resample's.
+
+        The latter twice, as the least and as the most that it can be: a stretch that touches an end of the grid may
+        go on beyond it.
+        """
+        first, last = _basin_ends(np.vstack([self.curve, self.resampled]), tolerance)
+        widths = (last - first) * (self.grid[1] - self.grid[0])
+        most = np.where(np.logical_or(*self._ends(first, last)), np.inf, widths)
+        return float(widths[0]), widths[1:], most[1:]
 
     def basin_ends(self, tolerance: float) -> tuple[float, float]:
         """Return where that stretch begins and ends."""
-        inside = self.curve <= self.curve.min() + tolerance * np.ptp(self.curve)
-        at = int(self.curve.argmin())
-        below = np.flatnonzero(~inside[:at])
-        above = np.flatnonzero(~inside[at:])
-        first = int(below[-1]) + 1 if len(below) else 0
-        last = at + int(above[0]) - 1 if len(above) else len(self.grid) - 1
-        return float(self.grid[first]), float(self.grid[last])
+        first, last = _basin_ends(self.curve[None], tolerance)
+        return float(self.grid[first[0]]), float(self.grid[last[0]])
 
 
-def _basin_points(curves: np.ndarray, tolerance: float) -> np.ndarray:
+def _basin_ends(curves: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and the last point of each curve's stretch around its minimum."""
     inside = curves <= curves.min(axis=1, keepdims=True) + tolerance * np.ptp(curves, axis=1, keepdims=True)
-    counts = []
+    found = []
     for row, at in zip(inside, curves.argmin(axis=1), strict=True):
         below, above = np.flatnonzero(~row[:at]), np.flatnonzero(~row[at:])
         first = below[-1] + 1 if len(below) else 0
         last = at + above[0] - 1 if len(above) else len(row) - 1
-        counts.append(last - first)
-    return np.array(counts, float)
+        found.append((first, last))
+    first, last = np.array(found).T
+    return first, last
 
 
 def marginal(

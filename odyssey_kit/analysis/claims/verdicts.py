@@ -183,9 +183,11 @@ def check(claim: Claim, evidence: Evidence) -> ClaimVerdict:
 
 
 def _grouped(claim: Claim, arms: list[Arms]) -> list[list[Arms]]:
-    """Return the arms that are decided together: each task alone, or all of one kind of data."""
+    """Return the arms that are decided together: each task alone, all of one kind of data, or all."""
     if not claim.across_tasks:
         return [[one] for one in arms]
+    if claim.with_stand_ins:
+        return [arms] if arms else []
     return [group for own in (True, False) if (group := [one for one in arms if one.task.own == own])]
 
 
@@ -217,7 +219,7 @@ def _verdict(
     missing = _missing(claim) if not parts else ""
     if missing:
         verdict = NOT_TESTABLE
-    tasks = list(dict.fromkeys(one.task.title for one in arms if one.task.own == own)) if parts else []
+    tasks = list(dict.fromkeys(one.task.title for one in arms if one.task.own or not own)) if parts else []
     cost = price(claim, evidence) if verdict == UNDECIDED else None
     entries: dict[str, Any] = {
         "claim": claim,
@@ -244,7 +246,7 @@ def _missing(claim: Claim) -> str:
 def _data(claim: Claim, arms: list[Arms], titles: list[str], own: bool) -> str:
     if not titles:
         return ""
-    roles = {one.task.role for one in arms if one.task.own == own}
+    roles = {one.task.role for one in arms if one.task.own or not own}
     untested = [role for role in claim.roles if role not in roles]
     words = f"{' and '.join(titles)} ({'the papers’ own data' if own else 'stand-in: the direction only'})"
     return words + (f"; not tested on {' and '.join(untested)}" if untested else "")

@@ -41,13 +41,13 @@ __all__ = [
 _EDGE = "the minimum lies at the end of the searched range in {:.0f} % of the resamples, so it is none"
 
 
-def basin_width(every: Sequence[Arms], *, tolerance: float, at_least: float, on_one: float) -> list[Part]:
+def basin_width(every: Sequence[Arms], *, tolerance: float, at_least: float, on_one: float, roles: int) -> list[Part]:
     """Decide by the width of the stretch of rates near the marginal's minimum: on each task, and the widest."""
-    parts, widest = [], None
+    parts = []
     for arms in every:
         curve = marginal(arms.trials("V"), "learning_rate")
-        width, samples = curve.basin(tolerance)
-        low, high = ends(samples, arms.error)
+        width, least, most = curve.basin(tolerance)
+        low, high = ends(least, arms.error)[0], ends(most, arms.error)[1]
         verdict = placed(low, high, inside=(at_least, math.inf))
         edge = curve.at_the_edge()
         part = arms.part(
@@ -62,48 +62,72 @@ def basin_width(every: Sequence[Arms], *, tolerance: float, at_least: float, on_
             note=_EDGE.format(100 * edge) + ": the width is one of the box." if edge > 0.5 else "",
         )
         parts.append(part)
-        if widest is None or part.low > widest.low:
-            widest = part
-    if widest is not None:
-        verdict = placed(widest.low, widest.high, inside=(on_one, math.inf))
-        needed = f"a basin of {on_one:g} decades by the lower bound on one task" if verdict == UNDECIDED else ""
-        parts.append(widest.but(label="the widest basin", verdict=verdict, needed=needed))
-    return parts
+    widest = max(parts, key=lambda part: part.low)
+    verdict = placed(widest.low, widest.high, inside=(on_one, math.inf))
+    if any(part.high >= on_one for part in parts) or untested(every, roles):
+        verdict = UNDECIDED if verdict == CONTRADICTED else verdict
+    needed = f"a basin of {on_one:g} decades by the lower bound on one task" if verdict == UNDECIDED else ""
+    return [*parts, widest.but(label="the widest basin", verdict=verdict, needed=needed)]
 
 
-def optimum_by_task(every: Sequence[Arms], *, pairs: int) -> list[Part]:
-    """Decide by where the marginals' minima lie, two tasks at a time; raw, and per frame."""
+def untested(every: Sequence[Arms], roles: int) -> int:
+    """Return on how many of a claim's kinds of task there is no trial: what holds on one of them may hold there."""
+    return roles - len({arms.task.role for arms in every})
+
+
+def optimum_by_task(every: Sequence[Arms], *, within: float, roles: int) -> list[Part]:
+    """Decide by where the marginals' minima lie, two tasks at a time; raw, and per frame.
+
+    Pairs of the papers' own data and pairs with a stand-in decide apart. One pair apart is enough, so the others do
+    not count against it; that there is none takes all of them.
+    """
     if len(every) < 2:
         raise MissingColumn("one task only; two are needed to compare their optima")
     curves = [marginal(arms.trials("V"), "learning_rate", seed=i) for i, arms in enumerate(every)]
-    parts = []
-    for (i, first), (j, second) in itertools.combinations(enumerate(every), 2):
-        points, samples = zip(*(curves[k].minimum() for k in (i, j)), strict=True)
-        difference = samples[0] - samples[1]
-        low, high = ends(difference, first.error)
-        frames = [arms.task.frames or math.nan for arms in (first, second)]
-        shift = math.log10(frames[0] / frames[1])
-        apart = (low > 0 or high < 0) and (low + shift > 0 or high + shift < 0)
-        verdict = REPRODUCED if apart else CONTRADICTED if low > -0.5 and high < 0.5 else UNDECIDED
-        parts.append(
-            first.part(
-                label=f"best log₁₀ rate, {first.task.title} − {second.task.title}",
-                verdict=verdict,
-                estimate=points[0] - points[1],
-                low=low,
-                high=high,
-                unit="decades",
-                n=f"{curves[i].n} and {curves[j].n} trials",
-                needed=""
-                if verdict != UNDECIDED
-                else "an interval that excludes 0 before and after division by frames",
-                details={"per_frame": points[0] - points[1] + shift},
-                own=first.task.own and second.task.own,
-            )
-        )
-    # One pair apart is enough, so the others do not count against it.
-    decided = [part for part in parts if part.verdict == REPRODUCED]
-    return decided[:1] if len(decided) >= pairs else parts
+    pairs = itertools.combinations(zip(every, curves, strict=True), 2)
+    parts = [_optima_of_two(*first, *second, within) for first, second in pairs]
+    kept = []
+    for group in ([part for part in parts if part.own == own] for own in (True, False)):
+        apart = [part for part in group if part.verdict == REPRODUCED]
+        missing = untested([arms for arms in every if arms.task.own or not any(p.own for p in group)], roles)
+        if apart or not missing:
+            kept += apart[:1] or group
+            continue
+        asked = f"a pair of tasks that lie apart, or the {missing} kinds of task without trials"
+        kept += [p.but(verdict=UNDECIDED, needed=asked) if p.verdict == CONTRADICTED else p for p in group]
+    return kept
+
+
+def _optima_of_two(first: Arms, one: Marginal, second: Arms, other: Marginal, within: float) -> Part:
+    estimate = one.minimum()[0] - other.minimum()[0]
+    low, high = _between(one, other, first.error)
+    frames = [arms.task.frames for arms in (first, second)]
+    shift = math.log10(frames[0] / frames[1]) if frames[0] and frames[1] else math.nan
+    apart = (low > 0 or high < 0) and (low + shift > 0 or high + shift < 0)
+    verdict = REPRODUCED if apart else CONTRADICTED if low > -within and high < within else UNDECIDED
+    asked = "an interval that excludes 0 before and after division by frames"
+    if math.isnan(shift):
+        asked += ", and the mean length of a sequence of both"
+    return first.part(
+        label=f"best log₁₀ rate, {first.task.title} − {second.task.title}",
+        verdict=verdict,
+        estimate=estimate,
+        low=low,
+        high=high,
+        unit="decades",
+        n=f"{one.n} and {other.n} trials",
+        needed=asked if verdict == UNDECIDED else "",
+        details={"per_frame": estimate + shift},
+        # A pair with a stand-in is told of the stand-in.
+        task=(first if second.task.own else second).task.name,
+        own=first.task.own and second.task.own,
+    )
+
+
+def _between(one: Marginal, other: Marginal, error: float) -> tuple[float, float]:
+    """Return the interval of the difference of two optima, open to the side where one lies at the end of its box."""
+    (low, high), (other_low, other_high) = one.minima_beyond(), other.minima_beyond()
+    return ends(low - other_high, error)[0], ends(high - other_low, error)[1]
 
 
 def sweet_spot(arms: Arms, *, tolerance: float, ratio: float) -> list[Part]:
