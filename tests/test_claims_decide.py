@@ -665,7 +665,7 @@ def test_trials_that_all_diverged_decide_nothing(name: str, n: int) -> None:
     assert any(part.needed for part in found.parts)
 
 
-@pytest.mark.parametrize("name", ["O13", "O32"])
+@pytest.mark.parametrize("name", ["O13", "O32", "O38"])
 @pytest.mark.parametrize("verdict", [REPRODUCED, CONTRADICTED])
 def test_a_handful_of_trials_decides_nothing(name: str, verdict: str) -> None:
     claim = claims()[name]
@@ -735,3 +735,13 @@ def test_optima_are_alike_only_if_all_of_three_tasks_have_them_inside_the_box() 
     assert verdict(-3.5, -3.5) == UNDECIDED, "handwriting may differ"
     assert verdict(-3.5, -3.5, -3.5) == CONTRADICTED
     assert verdict(-0.5, -0.5, -0.5) == UNDECIDED, "all fall to the end of the box"
+
+
+@pytest.mark.parametrize("n", [40, 100])
+def test_few_trials_do_not_make_curves_alike(n: int) -> None:
+    """The less is known of two curves, the less they are called alike: here the optimum is two decades away."""
+    same = made.table(["V"], spread=0.3, n=n)
+    other = made.table(["CIFG", "NP"], spread=0.3, n=n, law=partial(made.valley, at=-5.0))
+    table = pd.concat([same, other], ignore_index=True)
+    found = ok.check_claims("O38", evidence=made.evidence(claims()["O38"], table))["O38"]
+    assert found.verdict == (UNDECIDED if n < 100 else CONTRADICTED)

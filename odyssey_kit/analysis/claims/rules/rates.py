@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special, stats
 
-from odyssey_kit.analysis.claims.evidence import Arms
+from odyssey_kit.analysis.claims.evidence import Arms, undecidable
 from odyssey_kit.analysis.claims.findings import (
     CONTRADICTED,
     REPRODUCED,
@@ -219,8 +219,8 @@ def optimum_by_size(arms: Arms, *, small: Sequence[float], large: Sequence[float
     ]
 
 
-def curves_alike(arms: Arms, *, variants: Sequence[str], parameters: Sequence[str], times: float) -> list[Part]:
-    """Decide by the largest distance of a variant's marginal from vanilla's, beside that of two halves of vanilla."""
+def curves_alike(arms: Arms, *, variants: Sequence[str], parameters: Sequence[str], within: float) -> list[Part]:
+    """Decide by the largest distance of a variant's marginal from vanilla's, in deviations of vanilla's trials."""
     vanilla = arms.trials("V")
     scale = float(vanilla["test_metric"].std())
     parts = []
@@ -228,14 +228,14 @@ def curves_alike(arms: Arms, *, variants: Sequence[str], parameters: Sequence[st
         x = axis(parameter, vanilla[f"params_{parameter}"])
         limits = (float(x.min()), float(x.max()))
         curve = marginal(vanilla, parameter, limits=limits, columns=6)
-        reference = times * _half_distance(vanilla, parameter, limits) / scale
         for name in variants:
             other = marginal(arms.trials(name), parameter, limits=limits, columns=6, seed=1)
             distance = _sup(other.curve - curve.curve) / scale
             # Resampling adds noise to a distance; the basic interval takes it out again.
             upper, lower = ends(_sup(other.resampled - curve.resampled) / scale, arms.error)
             low, high = max(0.0, 2 * distance - lower), max(distance, 2 * distance - upper)
-            verdict = placed(low, high, inside=(-math.inf, reference))
+            reason = undecidable(arms.cell(name), arms.cell("V"))
+            verdict = UNDECIDED if reason else placed(low, high, inside=(-math.inf, within))
             parts.append(
                 arms.part(
                     label=f"largest distance over the {parameter.replace('_', ' ')}, {name} from V",
@@ -245,8 +245,8 @@ def curves_alike(arms: Arms, *, variants: Sequence[str], parameters: Sequence[st
                     high=high,
                     unit="standard deviations",
                     n=f"{other.n} and {curve.n} trials",
-                    needed=f"an upper bound below {reference:.2g}" if verdict == UNDECIDED else "",
-                    details={"reference": reference},
+                    needed=(reason or f"an upper bound below {within:g}") if verdict == UNDECIDED else "",
+                    details={"margin": within},
                 )
             )
     return parts
@@ -255,16 +255,6 @@ def curves_alike(arms: Arms, *, variants: Sequence[str], parameters: Sequence[st
 def _sup(difference: np.ndarray) -> Any:
     centred = difference - difference.mean(axis=-1, keepdims=True)
     return np.abs(centred).max(axis=-1)
-
-
-def _half_distance(trials: pd.DataFrame, parameter: str, limits: tuple[float, float], rounds: int = 40) -> float:
-    rng, found = np.random.default_rng(0), []
-    for _ in range(rounds):
-        order = rng.permutation(len(trials))
-        halves = [trials.iloc[order[half::2]] for half in (0, 1)]
-        curves = [marginal(half, parameter, limits=limits, columns=6, resamples=1).curve for half in halves]
-        found.append(_sup(curves[0] - curves[1]))
-    return float(np.mean(found))
 
 
 def sharp_ceiling(arms: Arms, *, decades: float) -> list[Part]:
