@@ -745,3 +745,13 @@ def test_few_trials_do_not_make_curves_alike(n: int) -> None:
     table = pd.concat([same, other], ignore_index=True)
     found = ok.check_claims("O38", evidence=made.evidence(claims()["O38"], table))["O38"]
     assert found.verdict == (UNDECIDED if n < 100 else CONTRADICTED)
+
+
+def test_a_level_is_reached_by_a_search_of_the_papers_size_only() -> None:
+    """O40: neither a few draws of nine variants, nor all draws of one, whether they reach the number or not."""
+    claim = claims()["O40"]
+    for verdict in (REPRODUCED, CONTRADICTED):
+        whole = SCENARIOS[claim.quantity][verdict](claim).studies["odyssey-jsb"].frame
+        for part in (whole[whole["index"] < 199], whole[whole["variant"].eq("V")]):
+            found = ok.check_claims("O40", evidence=made.evidence(claim, {"odyssey-jsb": part}))["O40"]
+            assert found.verdict == UNDECIDED and "200 draws of each of 9 variants" in found.parts[0].needed
