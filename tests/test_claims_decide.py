@@ -755,3 +755,15 @@ def test_a_level_is_reached_by_a_search_of_the_papers_size_only() -> None:
         for part in (whole[whole["index"] < 199], whole[whole["variant"].eq("V")]):
             found = ok.check_claims("O40", evidence=made.evidence(claim, {"odyssey-jsb": part}))["O40"]
             assert found.verdict == UNDECIDED and "200 draws of each of 9 variants" in found.parts[0].needed
+
+
+def test_a_draw_that_two_studies_share_is_resampled_as_one() -> None:
+    """O30 with the very same trials in both of its studies: they tell as much as one of them, so the interval stays."""
+    claim = claims()["O30"]
+    one = made.table(["V"], law=partial(made.moving, by=0.0), spread=0.3, n=300)
+    again = one.assign(key=one["key"] + "w")
+    alone = ok.check_claims("O30", evidence=made.evidence(claim, one))["O30"].parts[0]
+    both = ok.check_claims("O30", evidence=made.evidence(claim, {"odyssey-jsb": one, "odyssey-jsb-wide": again}))[
+        "O30"
+    ].parts[0]
+    assert both.high - both.low == pytest.approx(alone.high - alone.low, rel=0.1)

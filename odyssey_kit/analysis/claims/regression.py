@@ -206,6 +206,7 @@ def marginal(
     target: str = "test_metric",
     columns: int = 9,
     limits: tuple[float, float] | None = None,
+    draws: str | None = None,
     seed: int = 0,
     resamples: int = _RESAMPLES,
 ) -> Marginal:
@@ -223,6 +224,8 @@ def marginal(
         Columns of the spline along `name`.
     limits : tuple of float, optional
         Ends of the grid, on the axis; by default those of the trials.
+    draws : str, optional
+        Column whose equal values are one draw of the search, trained more than once: resampled together.
     seed, resamples : int
         Of the bootstrap.
     """
@@ -238,7 +241,10 @@ def marginal(
     grid = np.linspace(low, high, _GRID)
     seen = np.column_stack([np.ones(_GRID), spline(grid, low, high, columns), np.zeros((_GRID, others.shape[1]))])
     rng = np.random.default_rng(seed)
-    weights = np.vstack([np.ones(len(x)), rng.multinomial(len(x), np.full(len(x), 1 / len(x)), resamples)])
+    block = np.arange(len(x)) if draws is None else np.unique(frame[draws], return_inverse=True)[1]
+    blocks = int(block.max()) + 1
+    drawn = rng.multinomial(blocks, np.full(blocks, 1 / blocks), resamples)[:, block]
+    weights = np.vstack([np.ones(len(x)), drawn])
     ridge = 1e-6 * len(x) * np.eye(design.shape[1])  # a resample may leave a stretch of the axis empty
     normal = np.einsum("bn,ni,nj->bij", weights, design, design, optimize=True) + ridge
     right = (weights * values) @ design

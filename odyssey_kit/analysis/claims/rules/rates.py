@@ -199,7 +199,9 @@ def optimum_by_size(arms: Arms, *, small: Sequence[float], large: Sequence[float
     curves = []
     for seed, (low, high) in enumerate((small, large)):
         rows = trials[trials["params_hidden_size"].between(low, high)]
-        curves.append(marginal(rows, "learning_rate", target="_clipped", columns=6, limits=limits, seed=seed))
+        # The arm with rates up to 1 repeats the first study's draws with another rate: they are resampled together.
+        options: Any = {"target": "_clipped", "columns": 6, "limits": limits, "draws": "index", "seed": seed}
+        curves.append(marginal(rows, "learning_rate", **options))
     points, samples = zip(*(curve.minimum() for curve in curves), strict=True)
     low, high = ends(samples[0] - samples[1], arms.error)
     edge = max(curve.at_the_edge() for curve in curves)
