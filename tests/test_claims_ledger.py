@@ -279,3 +279,34 @@ def test_a_study_in_its_first_steps_decides_nothing_and_takes_no_verdict_down(
     assert Evidence.published().studies == {}
     with pytest.raises(ok.UnfinishedBlockError, match="first steps"):
         ok.load_trials("odyssey-jsb")
+
+
+def test_a_partial_study_is_finished_before_another_is_added_to_it() -> None:
+    """Half of odyssey-jsb has no verdict to give yet: its rest comes first, then the paired draws."""
+    claim = claims()["O4"]
+    half = made.study("odyssey-jsb", made.table({"V": 0.0, "CIFG": 0.03}, n=50))
+    half.study["counts"]["planned"] = 200
+    found = ok.check_claims("O4", evidence=Evidence(studies={claim.studies[0]: half}))["O4"]
+    assert found.price is not None and (found.price.study, found.price.trials) == ("odyssey-jsb", 100)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "also"),
+    [
+        ("O14", "odyssey-jsb-unpublished", ["odyssey-jsb"]),
+        ("O21", "odyssey-jsb-raw", ["odyssey-jsb"]),
+        ("O27", "odyssey-spoken-digits", ["odyssey-jsb"]),
+        ("B8", "breuel-momentum", ["breuel-momentum-seeds"]),
+        ("B15", "breuel-lines-logistic", ["breuel-lines"]),
+        ("B17", "breuel-lines-logistic", ["breuel-lines"]),
+    ],
+)
+def test_a_claim_that_takes_several_studies_is_priced_at_all_of_them(name: str, first: str, also: list[str]) -> None:
+    half = made.study("odyssey-jsb", made.table(["V", "NOAF", "CIFG"], n=50))
+    half.study["counts"]["planned"] = 1800
+    found = ok.check_claims(name, evidence=Evidence(studies={"odyssey-jsb": half}))
+    price = found[name].price
+    assert price is not None and price.study == first and [other.study for other in price.also] == also
+    assert all(other in found[name].sentence or found[name].parts for other in also)
+    assert found.to_frame()["price_trials"].item() == sum(one.trials for one in price.every)
+    assert set(ok.charts.claims_waiting(found).index) == {first, *also}

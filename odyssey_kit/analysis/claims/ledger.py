@@ -55,6 +55,8 @@ class Claim:
         The decisions that share one error rate, see `Conventions.families`.
     studies, pooled_with : tuple of str
         Studies that decide it, and studies whose trials are added to them.
+    needs_all_of : tuple of str
+        Studies none of which decides it without the others.
     own_data_only : bool
         Whether a stand-in can say nothing about it.
     across_tasks : bool
@@ -83,6 +85,7 @@ class Claim:
     family: str
     studies: tuple[str, ...]
     pooled_with: tuple[str, ...] = ()
+    needs_all_of: tuple[str, ...] = ()
     own_data_only: bool = False
     across_tasks: bool = False
     with_stand_ins: bool = False
@@ -167,7 +170,7 @@ def _claim(row: Mapping[str, Any]) -> Claim:
     names = {f.name for f in fields(Claim)}
     if unknown := sorted(set(row) - names):
         raise UsageError(f"claim {row.get('id')!r}: unknown entry {', '.join(unknown)}")
-    lists = {name: tuple(row[name]) for name in ("roles", "studies", "pooled_with") if name in row}
+    lists = {name: tuple(row[name]) for name in ("roles", "studies", "pooled_with", "needs_all_of") if name in row}
     shared = (change for change in conventions().changes if row["id"] in change.claims)
     return Claim(**{**row, **lists, "changes": (*shared, *_changes(row.get("changes", ())))})
 

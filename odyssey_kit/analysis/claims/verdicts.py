@@ -296,7 +296,7 @@ def _row(item: ClaimVerdict) -> dict[str, Any]:
         "sentence": item.sentence,
         "needed": part.needed if part else "",
         "price_study": cost.study if cost else "",
-        "price_trials": cost.trials if cost else 0,
-        "price_hours_low": cost.hours[0] if cost else nothing,
-        "price_hours_high": cost.hours[1] if cost else nothing,
+        "price_trials": sum(one.trials for one in cost.every) if cost else 0,
+        "price_hours_low": sum(one.hours[0] for one in cost.every) if cost else nothing,
+        "price_hours_high": sum(one.hours[1] for one in cost.every) if cost else nothing,
     }

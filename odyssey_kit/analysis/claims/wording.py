@@ -78,7 +78,8 @@ def hours_words(hours: Sequence[float]) -> str:
 def price_words(price: Price) -> str:
     """Return a price in words: the study, its trials and hours."""
     waits = f", a study that is not defined yet (it waits for {price.waits_for})" if price.waits_for else ""
-    return f"{price.study}{waits}: {price.trials:,} trials, {hours_words(price.hours)} ({price.basis})"
+    also = "".join(f", and {price_words(other)}" for other in price.also)
+    return f"{price.study}{waits}: {price.trials:,} trials, {hours_words(price.hours)} ({price.basis}){also}"
 
 
 def sentence(
