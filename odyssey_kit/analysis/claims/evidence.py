@@ -81,8 +81,9 @@ class Evidence:
 def measured(frame: pd.DataFrame, cap: float) -> pd.DataFrame:
     """Return the trials that ran, with the metrics that a decision uses.
 
-    Losses above the cap, and those of trials that diverged, are set to it; columns ``capped`` and
-    ``diverged`` mark them. Trials that failed by accident are left out.
+    A trial that diverged after epochs that did not keeps the metric of the best of these, as its network was kept;
+    one without any has the cap. So has a loss above it. Columns ``diverged`` and ``capped`` mark which; a trial may
+    be both. Trials that failed by accident are left out.
     """
     ran = frame[frame["state"].ne("FAILED")].copy()
     ran["diverged"] = ran["state"].eq("DIVERGED")
