@@ -176,6 +176,17 @@ def test_absurd_losses_are_clamped_and_counted_and_failures_left_out() -> None:
     assert clean["capped"].sum() == 1 and clean["diverged"].sum() == 1
 
 
+def test_a_trial_that_diverged_late_keeps_its_best_epoch() -> None:
+    """Early stopping keeps the best network, so a divergence after it takes nothing away; one before leaves none."""
+    table = made.table(["V"], n=3, law=made.flat)
+    table.loc[[0, 1], "state"] = "DIVERGED"
+    table.loc[1, ["valid_metric", "test_metric"]] = np.nan
+    cap = conventions().tasks["jsb-chorales"].cap
+    clean = measured(table, cap)
+    assert clean["test_metric"].tolist()[:2] == [table.loc[0, "test_metric"], cap]
+    assert clean["diverged"].tolist() == [True, True, False]
+
+
 def test_a_comparison_counts_what_diverged_and_what_was_clamped() -> None:
     table = made.table({"V": 0.0, "NFG": 0.5}, law=made.flat)
     table.loc[0, "test_metric"] = 333.0
@@ -310,3 +321,9 @@ def test_a_claim_that_takes_several_studies_is_priced_at_all_of_them(name: str, 
     assert all(other in found[name].sentence or found[name].parts for other in also)
     assert found.to_frame()["price_trials"].item() == sum(one.trials for one in price.every)
     assert set(ok.charts.claims_waiting(found).index) == {first, *also}
+
+
+@pytest.mark.parametrize("name", ["jsb-chorales", "spoken-digits", "unipen-lines", "mnist"])
+def test_the_length_of_a_mean_sequence_is_that_of_the_data(name: str) -> None:
+    train = json.loads((ROOT / "data_manifests" / f"{name}.json").read_text())["ody:splits"]["train"]
+    assert conventions().tasks[name].frames == pytest.approx(train["frames"] / train["sequences"], rel=0.02)
