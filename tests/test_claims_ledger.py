@@ -157,6 +157,8 @@ def _rule_of(claim: Claim) -> str:
     """Return a fingerprint of all that decides a claim from trials, words included."""
     names = ("quantity", "settings", "reproduced_if", "contradicted_if", "margin", "roles", "family", "studies")
     more = ("pooled_with", "own_data_only", "across_tasks")
+    if claim.with_stand_ins:
+        more = (*more, "with_stand_ins")  # an entry that came later
     entries = {name: getattr(claim, name) for name in (*names, *more)}
     entries["level"] = conventions().families[claim.family]["decisions"]
     return hashlib.sha256(json.dumps(entries, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
@@ -264,6 +266,17 @@ def test_absurd_losses_are_clamped_and_counted_and_failures_left_out() -> None:
     clean = measured(table, cap)
     assert clean["test_metric"].tolist()[:2] == [cap, cap] and len(clean) == 4
     assert clean["capped"].sum() == 1 and clean["diverged"].sum() == 1
+
+
+def test_a_trial_that_diverged_late_keeps_its_best_epoch() -> None:
+    """Early stopping keeps the best network, so a divergence after it takes nothing away; one before leaves none."""
+    table = made.table(["V"], n=3, law=made.flat)
+    table.loc[[0, 1], "state"] = "DIVERGED"
+    table.loc[1, ["valid_metric", "test_metric"]] = np.nan
+    cap = conventions().tasks["jsb-chorales"].cap
+    clean = measured(table, cap)
+    assert clean["test_metric"].tolist()[:2] == [table.loc[0, "test_metric"], cap]
+    assert clean["diverged"].tolist() == [True, True, False]
 
 
 def test_a_comparison_counts_what_diverged_and_what_was_clamped() -> None:
@@ -392,3 +405,40 @@ def test_a_study_in_its_first_steps_decides_nothing_and_takes_no_verdict_down(
     assert Evidence.published().studies == {}
     with pytest.raises(ok.UnfinishedBlockError, match="first steps"):
         ok.load_trials("odyssey-jsb")
+
+
+def test_a_partial_study_is_finished_before_another_is_added_to_it() -> None:
+    """Half of odyssey-jsb has no verdict to give yet: its rest comes first, then the paired draws."""
+    claim = claims()["O4"]
+    half = made.study("odyssey-jsb", made.table({"V": 0.0, "CIFG": 0.03}, n=50))
+    half.study["counts"]["planned"] = 200
+    found = ok.check_claims("O4", evidence=Evidence(studies={claim.studies[0]: half}))["O4"]
+    assert found.price is not None and (found.price.study, found.price.trials) == ("odyssey-jsb", 100)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "also"),
+    [
+        ("O14", "odyssey-jsb-unpublished", ["odyssey-jsb"]),
+        ("O21", "odyssey-jsb-raw", ["odyssey-jsb"]),
+        ("O27", "odyssey-spoken-digits", ["odyssey-jsb"]),
+        ("B8", "breuel-momentum", ["breuel-momentum-seeds"]),
+        ("B15", "breuel-lines-logistic", ["breuel-lines"]),
+        ("B17", "breuel-lines-logistic", ["breuel-lines"]),
+    ],
+)
+def test_a_claim_that_takes_several_studies_is_priced_at_all_of_them(name: str, first: str, also: list[str]) -> None:
+    half = made.study("odyssey-jsb", made.table(["V", "NOAF", "CIFG"], n=50))
+    half.study["counts"]["planned"] = 1800
+    found = ok.check_claims(name, evidence=Evidence(studies={"odyssey-jsb": half}))
+    price = found[name].price
+    assert price is not None and price.study == first and [other.study for other in price.also] == also
+    assert all(other in found[name].sentence or found[name].parts for other in also)
+    assert found.to_frame()["price_trials"].item() == sum(one.trials for one in price.every)
+    assert set(ok.charts.claims_waiting(found).index) == {first, *also}
+
+
+@pytest.mark.parametrize("name", ["jsb-chorales", "spoken-digits", "unipen-lines", "mnist"])
+def test_the_length_of_a_mean_sequence_is_that_of_the_data(name: str) -> None:
+    train = json.loads((ROOT / "data_manifests" / f"{name}.json").read_text())["ody:splits"]["train"]
+    assert conventions().tasks[name].frames == pytest.approx(train["frames"] / train["sequences"], rel=0.02)

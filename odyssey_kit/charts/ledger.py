@@ -18,6 +18,7 @@ import pandas as pd
 from odyssey_kit.analysis.claims import VERDICTS, ClaimVerdict, Verdicts, conventions
 from odyssey_kit.analysis.claims.findings import CONTRADICTED, NOT_TESTABLE, REPRODUCED, UNDECIDED, Part
 from odyssey_kit.analysis.claims.paper import paper_numbers, paper_slips
+from odyssey_kit.analysis.claims.prices import Price
 from odyssey_kit.analysis.claims.reach import reach
 from odyssey_kit.analysis.claims.wording import hours_words, interval_words, number_words
 from odyssey_kit.analysis.published import published_errata
@@ -163,13 +164,14 @@ def claims_waiting(verdicts: Verdicts) -> pd.DataFrame:
     (their names).
     """
     waiting: dict[str, list[ClaimVerdict]] = {}
+    costs: dict[str, Price] = {}
     for item in verdicts:
-        if item.price is not None:
-            waiting.setdefault(item.price.study, []).append(item)
+        for cost in item.price.every if item.price is not None else ():
+            costs[cost.study] = cost
+            waiting.setdefault(cost.study, []).append(item)
     rows = []
     for name, items in waiting.items():
-        cost = items[0].price
-        assert cost is not None
+        cost = costs[name]
         names = ", ".join(item.claim.id for item in items)
         rows.append((name, len(items), cost.trials, hours_words(cost.hours), cost.basis, names))
     table = pd.DataFrame(rows, columns=["study", "claims", "trials", "cost", "basis", "waiting"])
@@ -363,14 +365,16 @@ def _change(item: ClaimVerdict) -> str:
     told = "".join(f"<p>{_escape(line)}</p>" for line in lines)
     if item.price is None:
         return told
-    cost = item.price
+    others = f"Others: {', '.join(item.price.alternatives)}." if item.price.alternatives else ""
+    more = " ".join(filter(None, (reach(item.claim, *item.price.studies), others)))
+    return told + f"<p>Price: {', and '.join(map(_priced, item.price.every))}. {_escape(more)}</p>"
+
+
+def _priced(cost: Price) -> str:
     waits = f", not defined yet: it waits for {_escape(cost.waits_for)}" if cost.waits_for else ""
-    others = f" Others: {', '.join(cost.alternatives)}." if cost.alternatives else ""
-    return told + (
-        f"<p>Price: the study <code>{_escape(cost.study)}</code>{waits} "
-        f"({_escape(cost.what)}), {cost.trials:,} trials, "
-        f"{_escape(hours_words(cost.hours))} ({_escape(cost.basis)}). "
-        f"{_escape(reach(item.claim, cost.study))}{_escape(others)}</p>"
+    return (
+        f"the study <code>{_escape(cost.study)}</code>{waits} ({_escape(cost.what)}), {cost.trials:,} trials, "
+        f"{_escape(hours_words(cost.hours))} ({_escape(cost.basis)})"
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from odyssey_kit.analysis.claims.evidence import Arms, Cell
+from odyssey_kit.analysis.claims.evidence import Arms, Cell, undecidable
 from odyssey_kit.analysis.claims.findings import significant
 from odyssey_kit.analysis.claims.ledger import conventions
 
@@ -94,9 +94,9 @@ class Contrast:
         return inside and self.p_equivalent < conventions().selection["alpha"]
 
     @property
-    def large_enough(self) -> bool:
-        """Whether there are enough trials in both best tenths for a decision."""
-        return self.first.large_enough and self.second.large_enough
+    def undecidable(self) -> str:
+        """Why the two best tenths decide nothing; empty if they can."""
+        return undecidable(self.first, self.second)
 
     @property
     def n(self) -> str:

@@ -26,7 +26,7 @@ from odyssey_kit.analysis.trials import Trials, n_selected
 from odyssey_kit.errors import UnfinishedBlockError, UsageError
 from odyssey_kit.space import SearchSpace
 
-__all__ = ["Arms", "Cell", "Evidence", "measured"]
+__all__ = ["Arms", "Cell", "Evidence", "measured", "too_few", "undecidable"]
 
 _MEASURED = ("valid_metric", "test_metric")
 
@@ -81,8 +81,9 @@ class Evidence:
 def measured(frame: pd.DataFrame, cap: float) -> pd.DataFrame:
     """Return the trials that ran, with the metrics that a decision uses.
 
-    Losses above the cap, and those of trials that diverged, are set to it; columns ``capped`` and
-    ``diverged`` mark them. Trials that failed by accident are left out.
+    A trial that diverged after epochs that did not keeps the metric of the best of these, as its network was kept;
+    one without any has the cap. So has a loss above it. Columns ``diverged`` and ``capped`` mark which; a trial may
+    be both. Trials that failed by accident are left out.
     """
     ran = frame[frame["state"].ne("FAILED")].copy()
     ran["diverged"] = ran["state"].eq("DIVERGED")
@@ -258,3 +259,25 @@ class Cell:
     def top_means(self) -> np.ndarray:
         """Mean test metric of the best tenth of every resample."""
         return self.selected @ self.test / self.k
+
+
+def too_few() -> str:
+    """Say how many trials a comparison of best tenths needs."""
+    least = int(conventions().selection["minimum_top"])
+    return f"{math.ceil(least / conventions().selection['top'])} trials a side at least: {least} in each best tenth"
+
+
+def undecidable(*cells: Cell) -> str:
+    """Say why trials decide nothing whatever the rule: too few, or not one better than another; else nothing.
+
+    Where every trial diverged, all losses are the cap, and a difference of zero would be a finding without an error.
+    """
+    if not all(cell.large_enough for cell in cells):
+        return too_few()
+    tops = np.concatenate([cell.top for cell in cells])
+    if np.ptp(tops) > 0:
+        return ""
+    lost = sum(int((cell.frame["diverged"] | cell.frame["capped"])[: cell.k].sum()) for cell in cells)
+    return (
+        f"trials that differ: all best tenths have the same metric, and {lost} of {len(tops)} trials stand at the cap"
+    )

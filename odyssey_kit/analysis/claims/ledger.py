@@ -63,10 +63,14 @@ class Claim:
         The decisions that share one error rate, see `Conventions.families`.
     studies, pooled_with : tuple of str
         Studies that decide it, and studies whose trials are added to them.
+    needs_all_of : tuple of str
+        Studies none of which decides it without the others.
     own_data_only : bool
         Whether a stand-in can say nothing about it.
     across_tasks : bool
         Whether one decision is made of all tasks together.
+    with_stand_ins : bool
+        Whether that decision compares the papers' own data with stand-ins, too.
     missing : str
         What is not here and would be needed before any study could decide it.
     note : str
@@ -89,8 +93,10 @@ class Claim:
     family: str
     studies: tuple[str, ...]
     pooled_with: tuple[str, ...] = ()
+    needs_all_of: tuple[str, ...] = ()
     own_data_only: bool = False
     across_tasks: bool = False
+    with_stand_ins: bool = False
     missing: str = ""
     note: str = ""
     changes: tuple[Change, ...] = ()
@@ -180,7 +186,7 @@ def _claim(row: Mapping[str, Any]) -> Claim:
     names = {f.name for f in fields(Claim)}
     if unknown := sorted(set(row) - names):
         raise UsageError(f"claim {row.get('id')!r}: unknown entry {', '.join(unknown)}")
-    lists = {name: tuple(row[name]) for name in ("roles", "studies", "pooled_with") if name in row}
+    lists = {name: tuple(row[name]) for name in ("roles", "studies", "pooled_with", "needs_all_of") if name in row}
     shared = (change for change in conventions().changes if row["id"] in change.claims)
     return Claim(**{**row, **lists, "changes": (*shared, *_changes(row.get("changes", ())))})
 

@@ -6,6 +6,7 @@ May import `evidence` and `ledger`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from odyssey_kit.analysis.claims.evidence import Evidence
 from odyssey_kit.analysis.claims.ledger import Claim, StudyPrice, conventions
@@ -30,6 +31,8 @@ class Price:
         Processor hours for them, from and to.
     basis : str
         Where the hours are from.
+    also : tuple of Price
+        Of the studies that it takes beside that one.
     alternatives : tuple of str
         Other studies of the claim that are not published.
     waits_for : str
@@ -41,32 +44,46 @@ class Price:
     trials: int
     hours: tuple[float, float]
     basis: str
+    also: tuple[Price, ...] = ()
     alternatives: tuple[str, ...] = ()
     waits_for: str = ""
+
+    @property
+    def every(self) -> tuple[Price, ...]:
+        """All that it takes together."""
+        return (self, *self.also)
+
+    @property
+    def studies(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(cost.study for cost in self.every)
 
 
 def price(claim: Claim, evidence: Evidence) -> Price | None:
     """Return the first of a claim's studies that is not published in full, or None if all are.
 
-    Where a study is published and could not decide, what can be pooled with it comes first.
+    Where a study is published in full and could not decide, what can be pooled with it comes first. Where a claim
+    needs several studies together, one without any trial comes first, and the others stand with it.
     """
-    tried = any(name in evidence.studies for name in claim.studies)
+    studies = conventions().studies
+    tried = any(name in evidence.studies and not _left(studies[name], evidence) for name in claim.studies)
     order = (*claim.pooled_with, *claim.studies) if tried else (*claim.studies, *claim.pooled_with)
-    wanted = [conventions().studies[name] for name in order]
-    open_ones = [study for study in wanted if _left(study, evidence) > 0]
+    together = claim.needs_all_of or order[:1]
+    open_ones = [studies[name] for name in dict.fromkeys((*together, *order)) if _left(studies[name], evidence) > 0]
     if not open_ones:
         return None
-    first = open_ones[0]
-    low, high, basis = _seconds(first, evidence)
-    left = _left(first, evidence)
+    wanted = [study for study in open_ones if study.name in together] or open_ones[:1]
+    first, *also = sorted(wanted, key=lambda study: study.name in evidence.studies)
+    rest = tuple(study.name for study in open_ones if study not in wanted)
+    return _price(first, evidence, also=tuple(_price(study, evidence) for study in also), alternatives=rest)
+
+
+def _price(study: StudyPrice, evidence: Evidence, **more: Any) -> Price:
+    low, high, basis = _seconds(study, evidence)
+    left = _left(study, evidence)
+    hours = (left * low / 3600, left * high / 3600)
     return Price(
-        study=first.name,
-        what=first.what,
-        trials=left,
-        hours=(left * low / 3600, left * high / 3600),
-        basis=basis,
-        alternatives=tuple(study.name for study in open_ones[1:]),
-        waits_for=first.waits_for,
+        study=study.name, what=study.what, trials=left, hours=hours, basis=basis, waits_for=study.waits_for, **more
     )
 
 

@@ -36,8 +36,8 @@ def least_of(claim: Claim) -> int:
     return next(n for n in range(1, math.ceil(fewest / top) + 1) if n_selected(n, top) >= fewest)
 
 
-def reach(claim: Claim, study: str) -> str:
-    """Say what a study's plan cannot decide of a claim; nothing where it has all that the rule asks for.
+def reach(claim: Claim, *studies: str) -> str:
+    """Say what the plans of studies cannot decide of a claim; nothing where they have all that the rule asks for.
 
     Examples
     --------
@@ -47,6 +47,10 @@ def reach(claim: Claim, study: str) -> str:
     >>> reach(claims()["B6"], "breuel-momentum")
     ''
     """
+    return " ".join(filter(None, (_reach(claim, study) for study in studies)))
+
+
+def _reach(claim: Claim, study: str) -> str:
     counted, least = conventions().studies[study].counts.get(claim.id), least_of(claim)
     if counted is None or counted >= least:
         return ""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from odyssey_kit.analysis.claims.ledger import conventions
+from odyssey_kit.analysis.claims.prices import Price
 from odyssey_kit.analysis.claims.reach import reach
 from odyssey_kit.analysis.claims.verdicts import ClaimVerdict, Verdicts
 
@@ -57,7 +58,7 @@ def records(verdicts: Verdicts) -> list[dict[str, Any]]:
 
 
 def _whole(item: ClaimVerdict) -> dict[str, Any]:
-    claim, cost = item.claim, item.price
+    claim = item.claim
     family = conventions().families[claim.family]
     return {
         "own": item.own,  # a frame may turn None into NaN or truth into objects
@@ -76,17 +77,20 @@ def _whole(item: ClaimVerdict) -> dict[str, Any]:
         "changes": [{"date": change.date, "what": change.what, "why": change.why} for change in claim.changes],
         "departure": None if claim.departure is None else vars(claim.departure),
         "parts": [vars(part) for part in item.parts],
-        "price": None
-        if cost is None
-        else {
-            "study": cost.study,
-            "what": cost.what,
-            "trials": cost.trials,
-            "hours_low": cost.hours[0],
-            "hours_high": cost.hours[1],
-            "basis": cost.basis,
-            "alternatives": cost.alternatives,
-            "waits_for": cost.waits_for,
-            "reach": reach(claim, cost.study),
-        },
+        "price": None if item.price is None else _price(claim, item.price),
+    }
+
+
+def _price(claim: Claim, cost: Price) -> dict[str, Any]:
+    return {
+        "study": cost.study,
+        "what": cost.what,
+        "trials": cost.trials,
+        "hours_low": cost.hours[0],
+        "hours_high": cost.hours[1],
+        "basis": cost.basis,
+        "alternatives": cost.alternatives,
+        "waits_for": cost.waits_for,
+        "reach": reach(claim, cost.study),
+        "also": [_price(claim, other) for other in cost.also],
     }

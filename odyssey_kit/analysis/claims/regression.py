@@ -24,6 +24,8 @@ __all__ = ["Marginal", "axis", "log_ratio", "marginal", "pieces", "proportion", 
 _RESAMPLES = 1000
 _GRID = 121
 _ENOUGH_FOR_CURVES = 100
+_AT_AN_END = 2  # points of the grid: a smooth curve that falls to an end may turn at the very last one
+_FEWEST = 20  # trials more than a regression has columns
 # The coordinate that each hyperparameter is smooth in.
 _AXES = {
     "learning_rate": np.log10,
@@ -79,6 +81,17 @@ def _others(frame: pd.DataFrame, *without: str) -> list[str]:
     return [name for name in _AXES if name not in without and f"params_{name}" in frame]
 
 
+def _usable(frame: pd.DataFrame, target: str, what: str) -> np.ndarray:
+    """Return which trials have a target; a handful, or targets that are all the same, are nothing to fit."""
+    values = frame[target].astype(float).to_numpy()
+    kept = np.isfinite(values)
+    if kept.sum() < _FEWEST:
+        raise MissingColumn(f"{int(kept.sum())} trials with {target}, too few for {what}")
+    if np.ptp(values[kept]) == 0:
+        raise MissingColumn(f"{int(kept.sum())} trials with one and the same {target}: there is nothing to explain")
+    return kept
+
+
 def slopes(frame: pd.DataFrame, columns: np.ndarray, *, target: str, without: Sequence[str]) -> Any:
     """Return the fitted regression of a target on some columns and on smooth terms of the other hyperparameters.
 
@@ -97,11 +110,10 @@ def slopes(frame: pd.DataFrame, columns: np.ndarray, *, target: str, without: Se
     """
     import statsmodels.api as sm
 
-    y = frame[target].astype(float).to_numpy()
+    kept, y = _usable(frame, target, "a regression"), frame[target].astype(float).to_numpy()
     rest = _smooth_terms(frame, _others(frame, *without))
     design = np.column_stack([columns, np.ones(len(frame)), rest])
-    kept = np.isfinite(y)
-    if kept.sum() < design.shape[1] + 20:
+    if kept.sum() < design.shape[1] + _FEWEST:
         raise MissingColumn(f"{int(kept.sum())} trials with {target}, too few for a regression")
     return sm.OLS(y[kept], design[kept]).fit(cov_type="HC3")
 
@@ -145,35 +157,46 @@ class Marginal:
     def at_the_edge(self) -> float:
         """Return the share of resamples whose minimum lies at an end of the grid."""
         at = self.resampled.argmin(axis=1)
-        return float(np.mean((at < 2) | (at > len(self.grid) - 3)))
+        return float(np.mean(np.logical_or(*self._ends(at, at))))
 
-    def basin(self, tolerance: float) -> tuple[float, np.ndarray]:
-        """Return the width of the stretch around the minimum within a share of the range, and its resamples."""
-        step = self.grid[1] - self.grid[0]
-        counts = _basin_points(np.vstack([self.curve, self.resampled]), tolerance)
-        widths = counts * step
-        return float(widths[0]), widths[1:]
+    def minima_beyond(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return where each resample's minimum can lie, from and to: one at an end of the grid lies there or beyond."""
+        at, places = self.resampled.argmin(axis=1), self.minimum()[1]
+        first, last = self._ends(at, at)
+        return np.where(first, -np.inf, places), np.where(last, np.inf, places)
+
+    def _ends(self, first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return whether stretches of the grid touch its beginning, and its end."""
+        return first < _AT_AN_END, last >= len(self.grid) - _AT_AN_END
+
+    def basin(self, tolerance: float) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return the width of the stretch around the minimum within a share of the range, and each resample's.
+
+        The latter twice, as the least and as the most that it can be: a stretch that touches an end of the grid may
+        go on beyond it.
+        """
+        first, last = _basin_ends(np.vstack([self.curve, self.resampled]), tolerance)
+        widths = (last - first) * (self.grid[1] - self.grid[0])
+        most = np.where(np.logical_or(*self._ends(first, last)), np.inf, widths)
+        return float(widths[0]), widths[1:], most[1:]
 
     def basin_ends(self, tolerance: float) -> tuple[float, float]:
         """Return where that stretch begins and ends."""
-        inside = self.curve <= self.curve.min() + tolerance * np.ptp(self.curve)
-        at = int(self.curve.argmin())
-        below = np.flatnonzero(~inside[:at])
-        above = np.flatnonzero(~inside[at:])
-        first = int(below[-1]) + 1 if len(below) else 0
-        last = at + int(above[0]) - 1 if len(above) else len(self.grid) - 1
-        return float(self.grid[first]), float(self.grid[last])
+        first, last = _basin_ends(self.curve[None], tolerance)
+        return float(self.grid[first[0]]), float(self.grid[last[0]])
 
 
-def _basin_points(curves: np.ndarray, tolerance: float) -> np.ndarray:
+def _basin_ends(curves: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and the last point of each curve's stretch around its minimum."""
     inside = curves <= curves.min(axis=1, keepdims=True) + tolerance * np.ptp(curves, axis=1, keepdims=True)
-    counts = []
+    found = []
     for row, at in zip(inside, curves.argmin(axis=1), strict=True):
         below, above = np.flatnonzero(~row[:at]), np.flatnonzero(~row[at:])
         first = below[-1] + 1 if len(below) else 0
         last = at + above[0] - 1 if len(above) else len(row) - 1
-        counts.append(last - first)
-    return np.array(counts, float)
+        found.append((first, last))
+    first, last = np.array(found).T
+    return first, last
 
 
 def marginal(
@@ -183,6 +206,7 @@ def marginal(
     target: str = "test_metric",
     columns: int = 9,
     limits: tuple[float, float] | None = None,
+    draws: str | None = None,
     seed: int = 0,
     resamples: int = _RESAMPLES,
 ) -> Marginal:
@@ -200,12 +224,13 @@ def marginal(
         Columns of the spline along `name`.
     limits : tuple of float, optional
         Ends of the grid, on the axis; by default those of the trials.
+    draws : str, optional
+        Column whose equal values are one draw of the search, trained more than once: resampled together.
     seed, resamples : int
         Of the bootstrap.
     """
+    frame = frame[_usable(frame, target, f"a curve over the {name.replace('_', ' ')}")]
     values = frame[target].astype(float).to_numpy()
-    kept = np.isfinite(values)
-    frame, values = frame[kept], values[kept]
     x = axis(name, frame[f"params_{name}"])
     low, high = limits or (float(x.min()), float(x.max()))
     others = _smooth_terms(frame, _others(frame, name))
@@ -216,7 +241,10 @@ def marginal(
     grid = np.linspace(low, high, _GRID)
     seen = np.column_stack([np.ones(_GRID), spline(grid, low, high, columns), np.zeros((_GRID, others.shape[1]))])
     rng = np.random.default_rng(seed)
-    weights = np.vstack([np.ones(len(x)), rng.multinomial(len(x), np.full(len(x), 1 / len(x)), resamples)])
+    block = np.arange(len(x)) if draws is None else np.unique(frame[draws], return_inverse=True)[1]
+    blocks = int(block.max()) + 1
+    drawn = rng.multinomial(blocks, np.full(blocks, 1 / blocks), resamples)[:, block]
+    weights = np.vstack([np.ones(len(x)), drawn])
     ridge = 1e-6 * len(x) * np.eye(design.shape[1])  # a resample may leave a stretch of the axis empty
     normal = np.einsum("bn,ni,nj->bij", weights, design, design, optimize=True) + ridge
     right = (weights * values) @ design

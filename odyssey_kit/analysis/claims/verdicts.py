@@ -187,9 +187,11 @@ def check(claim: Claim, evidence: Evidence) -> ClaimVerdict:
 
 
 def _grouped(claim: Claim, arms: list[Arms]) -> list[list[Arms]]:
-    """Return the arms that are decided together: each task alone, or all of one kind of data."""
+    """Return the arms that are decided together: each task alone, all of one kind of data, or all."""
     if not claim.across_tasks:
         return [[one] for one in arms]
+    if claim.with_stand_ins:
+        return [arms] if arms else []
     return [group for own in (True, False) if (group := [one for one in arms if one.task.own == own])]
 
 
@@ -223,7 +225,7 @@ def _verdict(
     missing = _missing(claim) if not parts else ""
     if missing:
         verdict = NOT_TESTABLE
-    tasks = list(dict.fromkeys(one.task.title for one in arms if one.task.own == own)) if parts else []
+    tasks = list(dict.fromkeys(one.task.title for one in arms if one.task.own or not own)) if parts else []
     cost = price(claim, evidence) if verdict == UNDECIDED else None
     entries: dict[str, Any] = {
         "claim": claim,
@@ -250,7 +252,7 @@ def _missing(claim: Claim) -> str:
 def _data(claim: Claim, arms: list[Arms], titles: list[str], own: bool) -> str:
     if not titles:
         return ""
-    roles = {one.task.role for one in arms if one.task.own == own}
+    roles = {one.task.role for one in arms if one.task.own or not own}
     untested = [role for role in claim.roles if role not in roles]
     words = f"{' and '.join(titles)} ({'the papers’ own data' if own else 'stand-in: the direction only'})"
     return words + (f"; not tested on {' and '.join(untested)}" if untested else "")
@@ -300,7 +302,7 @@ def _row(item: ClaimVerdict) -> dict[str, Any]:
         "sentence": item.sentence,
         "needed": part.needed if part else "",
         "price_study": cost.study if cost else "",
-        "price_trials": cost.trials if cost else 0,
-        "price_hours_low": cost.hours[0] if cost else nothing,
-        "price_hours_high": cost.hours[1] if cost else nothing,
+        "price_trials": sum(one.trials for one in cost.every) if cost else 0,
+        "price_hours_low": sum(one.hours[0] for one in cost.every) if cost else nothing,
+        "price_hours_high": sum(one.hours[1] for one in cost.every) if cost else nothing,
     }

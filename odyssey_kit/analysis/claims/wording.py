@@ -79,7 +79,8 @@ def hours_words(hours: Sequence[float]) -> str:
 def price_words(price: Price) -> str:
     """Return a price in words: the study, its trials and hours."""
     waits = f", a study that is not defined yet (it waits for {price.waits_for})" if price.waits_for else ""
-    return f"{price.study}{waits}: {price.trials:,} trials, {hours_words(price.hours)} ({price.basis})"
+    also = "".join(f", and {price_words(other)}" for other in price.also)
+    return f"{price.study}{waits}: {price.trials:,} trials, {hours_words(price.hours)} ({price.basis}){also}"
 
 
 def sentence(
@@ -99,7 +100,7 @@ def sentence(
     if not parts:
         if price is None:
             return "Undecided: no trials yet."
-        return f"Undecided: no trials yet; {price_words(price)}. {reach(claim, price.study)}".strip()
+        return f"Undecided: no trials yet; {price_words(price)}. {reach(claim, *price.studies)}".strip()
     deciding = [part for part in parts if part.own == own]
     leading = [part for part in deciding if part.verdict == verdict] or deciding
     more = f", and {len(leading) - 1} more" if len(leading) > 1 else ""

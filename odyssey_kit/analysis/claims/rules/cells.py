@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from odyssey_kit.analysis.claims.contrasts import Contrast, contrast, equivalence_power
-from odyssey_kit.analysis.claims.evidence import Arms
+from odyssey_kit.analysis.claims.evidence import Arms, undecidable
 from odyssey_kit.analysis.claims.findings import CONTRADICTED, REPRODUCED, UNDECIDED, Part, ends, placed
 from odyssey_kit.analysis.claims.ledger import conventions
 from odyssey_kit.analysis.claims.regression import log_ratio
@@ -59,8 +59,8 @@ def difference_part(arms: Arms, one: Contrast, label: str, sign: int, above: flo
     """Decide one claimed difference."""
     low, high = one.interval()
     ends = sorted((sign * low, sign * high))
-    if not one.large_enough:
-        verdict, needed = UNDECIDED, too_few()
+    if one.undecidable:
+        verdict, needed = UNDECIDED, one.undecidable
     elif one.sign == sign and ends[0] > above:
         verdict, needed = REPRODUCED, ""
     elif one.sign == -sign or one.equivalent or (above and ends[1] < above):
@@ -82,8 +82,8 @@ def equivalence(
 def equivalence_part(arms: Arms, one: Contrast, label: str) -> Part:
     """Decide one claimed equivalence."""
     note = power_note(one)
-    if not one.large_enough:
-        return _contrast_part(arms, one, label, UNDECIDED, too_few(), note)
+    if one.undecidable:
+        return _contrast_part(arms, one, label, UNDECIDED, one.undecidable, note)
     if one.equivalent:
         return _contrast_part(arms, one, label, REPRODUCED, "", note)
     if one.sign and abs(one.difference) > one.margin:
@@ -117,8 +117,8 @@ def non_inferiority(arms: Arms, *, variants: Sequence[str]) -> list[Part]:
         one = contrast(arms, arms.cell(name), reference)
         # One-sided: the whole error of a decision lies below.
         bound = float(np.quantile(one.resampled, arms.error))
-        if not one.large_enough:
-            verdict, needed = UNDECIDED, too_few()
+        if one.undecidable:
+            verdict, needed = UNDECIDED, one.undecidable
         elif bound > -one.margin:
             verdict, needed = REPRODUCED, ""
         elif one.sign < 0:
@@ -138,12 +138,6 @@ def needed_below(trials: int, estimate: float, bound: float, border: float) -> s
         return f"the estimate itself lies below {border:g}; a larger n would show a better variant, if there is one"
     wanted = math.ceil(trials * ((estimate - bound) / (estimate - border)) ** 2)
     return f"about {wanted:,} trials a side, if the estimate stays"
-
-
-def too_few() -> str:
-    """Say how many trials a comparison of best tenths needs."""
-    least = int(conventions().selection["minimum_top"])
-    return f"{math.ceil(least / conventions().selection['top'])} trials a side at least: {least} in each best tenth"
 
 
 def _contrast_part(
@@ -214,8 +208,8 @@ def slightly_better(arms: Arms, *, variants: Sequence[str], probability: float) 
         opposed = one.difference > 0 and better <= (1 - probability) / len(variants)
         verdict = REPRODUCED if agreed else CONTRADICTED if opposed else UNDECIDED
         needed = f"{100 * better:.0f} % of the resamples are below 0; {100 * probability:.0f} % are asked for"
-        needed = needed if one.large_enough else too_few()
-        undecided = verdict == UNDECIDED or not one.large_enough
+        needed = one.undecidable or needed
+        undecided = verdict == UNDECIDED or bool(one.undecidable)
         part = _contrast_part(
             arms, one, f"{name} − V", UNDECIDED if undecided else verdict, needed if undecided else ""
         )
@@ -235,6 +229,7 @@ def unbounded_output(arms: Arms, *, variant: str, p: float, ratio: float) -> lis
     medians = [_weighted_median(size, cell.resampled[:2000]) for size, cell in zip(sizes, (first, second), strict=True)]
     estimate = float(np.median(sizes[0]) / np.median(sizes[1]))
     low, high = ends(medians[0] / medians[1], 0.05)
+    reason = undecidable(first, second)
     parts = [
         arms.part(
             label=f"divergences, {variant} against V",
@@ -257,7 +252,7 @@ def unbounded_output(arms: Arms, *, variant: str, p: float, ratio: float) -> lis
             needed="" if estimate > ratio or (high < ratio and more > 0.5) else f"a ratio above {ratio:g}",
         ),
     ]
-    return parts
+    return [part.but(verdict=UNDECIDED, needed=reason) for part in parts] if reason else parts
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -275,8 +270,8 @@ def interaction(arms: Arms, *, variant: str, coupled: str, both: str) -> list[Pa
     estimate = float((alone.top.mean() - vanilla.top.mean()) - (combined.top.mean() - ties.top.mean()))
     verdict = REPRODUCED if low > 0 else CONTRADICTED if high < margin else UNDECIDED
     found = f"{np.std(samples) * 3.3:.2g} {arms.task.unit} would be found with 80 % power"
-    if not all(cell.large_enough for cell in (vanilla, alone, ties, combined)):
-        verdict, found = UNDECIDED, too_few()
+    if reason := undecidable(vanilla, alone, ties, combined):
+        verdict, found = UNDECIDED, reason
     label = f"({variant} − V) − ({both} − {coupled})"
     n = f"best {alone.k}, {vanilla.k}, {combined.k} and {ties.k} trials"
     first = arms.part(
@@ -332,8 +327,8 @@ def effect_sizes(arms: Arms, *, variants: Sequence[str]) -> list[Part]:
     low, high = ends(gap, arms.error)
     verdict = placed(low, high, inside=(-math.inf, 0.0))
     asked = f"a gap of {np.std(gap) * 3.3:.2g} would be found with 80 % power"
-    if not all(cell.large_enough for cell in (vanilla, *others)):
-        verdict, asked = UNDECIDED, too_few()
+    if reason := undecidable(vanilla, *others):
+        verdict, asked = UNDECIDED, reason
     return [
         arms.part(
             label="median d² of all trials − that of the best tenths",

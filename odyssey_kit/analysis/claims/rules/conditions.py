@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from odyssey_kit.analysis.claims.contrasts import Contrast, contrast
-from odyssey_kit.analysis.claims.evidence import Arms
+from odyssey_kit.analysis.claims.evidence import Arms, too_few
 from odyssey_kit.analysis.claims.findings import CONTRADICTED, REPRODUCED, UNDECIDED, MissingColumn, Part, ends, placed
-from odyssey_kit.analysis.claims.rules.cells import difference_part, equivalence_part, too_few
+from odyssey_kit.analysis.claims.rules.cells import difference_part, equivalence_part
 
 __all__ = [
     "best_condition",

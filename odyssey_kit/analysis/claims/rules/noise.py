@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from odyssey_kit.analysis.claims.evidence import Arms
+from odyssey_kit.analysis.claims.evidence import Arms, undecidable
 from odyssey_kit.analysis.claims.findings import (
     CONTRADICTED,
     REPRODUCED,
@@ -122,13 +122,27 @@ def diminishing_returns(arms: Arms, *, small: Sequence[float], large: Sequence[f
         verdict = CONTRADICTED if flatter.verdict == CONTRADICTED else UNDECIDED
         needed = "" if verdict == CONTRADICTED else "returns diminish by less than was asked for, or not visibly"
         steeper = steeper.but(verdict=verdict, needed=needed)
-    return [falls, steeper]
+    return [falls, steeper, _levels_off(arms, fit, small, large, times)]
+
+
+def _levels_off(arms: Arms, fit: Any, small: Sequence[float], large: Sequence[float], times: float) -> Part:
+    """Decide that large networks do not get worse again: the comparison of two falls holds for a rise, too."""
+    label = f"slope from {small[0]} to {small[1]} + {times:g} × that from {large[0]} to {large[1]}"
+    part = _estimate(arms, fit, [1.0, 0.0, times], label, _NEGATIVE, f"{arms.task.unit} a block")
+    rises = _estimate(arms, fit, [0.0, 0.0, 1.0], label, _NEGATIVE, part.unit).verdict == CONTRADICTED
+    if part.verdict == REPRODUCED and rises:
+        return part.but(
+            verdict=UNDECIDED, needed=f"no rise from {large[0]} to {large[1]} blocks; there is a slight one"
+        )
+    return part
 
 
 def time_grows_with_size(arms: Arms, *, p: float) -> list[Part]:
     """Decide by Spearman's correlation of size and training time."""
     trials = arms.trials("V")
-    return [_rank_correlation(arms, trials["params_hidden_size"], trials["seconds"], p, "size and seconds", sign=1)]
+    part = _rank_correlation(arms, trials["params_hidden_size"], trials["seconds"], p, "size and seconds", sign=1)
+    reason = undecidable(arms.cell("V"))
+    return [part.but(verdict=UNDECIDED, needed=reason) if reason else part]
 
 
 def _rank_correlation(arms: Arms, x: Any, y: Any, p: float, words: str, *, sign: int) -> Part:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special, stats
 
-from odyssey_kit.analysis.claims.evidence import Arms
+from odyssey_kit.analysis.claims.evidence import Arms, undecidable
 from odyssey_kit.analysis.claims.findings import (
     CONTRADICTED,
     REPRODUCED,
@@ -41,13 +41,13 @@ __all__ = [
 _EDGE = "the minimum lies at the end of the searched range in {:.0f} % of the resamples, so it is none"
 
 
-def basin_width(every: Sequence[Arms], *, tolerance: float, at_least: float, on_one: float) -> list[Part]:
+def basin_width(every: Sequence[Arms], *, tolerance: float, at_least: float, on_one: float, roles: int) -> list[Part]:
     """Decide by the width of the stretch of rates near the marginal's minimum: on each task, and the widest."""
-    parts, widest = [], None
+    parts = []
     for arms in every:
         curve = marginal(arms.trials("V"), "learning_rate")
-        width, samples = curve.basin(tolerance)
-        low, high = ends(samples, arms.error)
+        width, least, most = curve.basin(tolerance)
+        low, high = ends(least, arms.error)[0], ends(most, arms.error)[1]
         verdict = placed(low, high, inside=(at_least, math.inf))
         edge = curve.at_the_edge()
         part = arms.part(
@@ -62,48 +62,72 @@ def basin_width(every: Sequence[Arms], *, tolerance: float, at_least: float, on_
             note=_EDGE.format(100 * edge) + ": the width is one of the box." if edge > 0.5 else "",
         )
         parts.append(part)
-        if widest is None or part.low > widest.low:
-            widest = part
-    if widest is not None:
-        verdict = placed(widest.low, widest.high, inside=(on_one, math.inf))
-        needed = f"a basin of {on_one:g} decades by the lower bound on one task" if verdict == UNDECIDED else ""
-        parts.append(widest.but(label="the widest basin", verdict=verdict, needed=needed))
-    return parts
+    widest = max(parts, key=lambda part: part.low)
+    verdict = placed(widest.low, widest.high, inside=(on_one, math.inf))
+    if any(part.high >= on_one for part in parts) or untested(every, roles):
+        verdict = UNDECIDED if verdict == CONTRADICTED else verdict
+    needed = f"a basin of {on_one:g} decades by the lower bound on one task" if verdict == UNDECIDED else ""
+    return [*parts, widest.but(label="the widest basin", verdict=verdict, needed=needed)]
 
 
-def optimum_by_task(every: Sequence[Arms], *, pairs: int) -> list[Part]:
-    """Decide by where the marginals' minima lie, two tasks at a time; raw, and per frame."""
+def untested(every: Sequence[Arms], roles: int) -> int:
+    """Return on how many of a claim's kinds of task there is no trial: what holds on one of them may hold there."""
+    return roles - len({arms.task.role for arms in every})
+
+
+def optimum_by_task(every: Sequence[Arms], *, within: float, roles: int) -> list[Part]:
+    """Decide by where the marginals' minima lie, two tasks at a time; raw, and per frame.
+
+    Pairs of the papers' own data and pairs with a stand-in decide apart. One pair apart is enough, so the others do
+    not count against it; that there is none takes all of them.
+    """
     if len(every) < 2:
         raise MissingColumn("one task only; two are needed to compare their optima")
     curves = [marginal(arms.trials("V"), "learning_rate", seed=i) for i, arms in enumerate(every)]
-    parts = []
-    for (i, first), (j, second) in itertools.combinations(enumerate(every), 2):
-        points, samples = zip(*(curves[k].minimum() for k in (i, j)), strict=True)
-        difference = samples[0] - samples[1]
-        low, high = ends(difference, first.error)
-        frames = [arms.task.frames or math.nan for arms in (first, second)]
-        shift = math.log10(frames[0] / frames[1])
-        apart = (low > 0 or high < 0) and (low + shift > 0 or high + shift < 0)
-        verdict = REPRODUCED if apart else CONTRADICTED if low > -0.5 and high < 0.5 else UNDECIDED
-        parts.append(
-            first.part(
-                label=f"best log₁₀ rate, {first.task.title} − {second.task.title}",
-                verdict=verdict,
-                estimate=points[0] - points[1],
-                low=low,
-                high=high,
-                unit="decades",
-                n=f"{curves[i].n} and {curves[j].n} trials",
-                needed=""
-                if verdict != UNDECIDED
-                else "an interval that excludes 0 before and after division by frames",
-                details={"per_frame": points[0] - points[1] + shift},
-                own=first.task.own and second.task.own,
-            )
-        )
-    # One pair apart is enough, so the others do not count against it.
-    decided = [part for part in parts if part.verdict == REPRODUCED]
-    return decided[:1] if len(decided) >= pairs else parts
+    pairs = itertools.combinations(zip(every, curves, strict=True), 2)
+    parts = [_optima_of_two(*first, *second, within) for first, second in pairs]
+    kept = []
+    for group in ([part for part in parts if part.own == own] for own in (True, False)):
+        apart = [part for part in group if part.verdict == REPRODUCED]
+        missing = untested([arms for arms in every if arms.task.own or not any(p.own for p in group)], roles)
+        if apart or not missing:
+            kept += apart[:1] or group
+            continue
+        asked = f"a pair of tasks that lie apart, or the {missing} kinds of task without trials"
+        kept += [p.but(verdict=UNDECIDED, needed=asked) if p.verdict == CONTRADICTED else p for p in group]
+    return kept
+
+
+def _optima_of_two(first: Arms, one: Marginal, second: Arms, other: Marginal, within: float) -> Part:
+    estimate = one.minimum()[0] - other.minimum()[0]
+    low, high = _between(one, other, first.error)
+    frames = [arms.task.frames for arms in (first, second)]
+    shift = math.log10(frames[0] / frames[1]) if frames[0] and frames[1] else math.nan
+    apart = (low > 0 or high < 0) and (low + shift > 0 or high + shift < 0)
+    verdict = REPRODUCED if apart else CONTRADICTED if low > -within and high < within else UNDECIDED
+    asked = "an interval that excludes 0 before and after division by frames"
+    if math.isnan(shift):
+        asked += ", and the mean length of a sequence of both"
+    return first.part(
+        label=f"best log₁₀ rate, {first.task.title} − {second.task.title}",
+        verdict=verdict,
+        estimate=estimate,
+        low=low,
+        high=high,
+        unit="decades",
+        n=f"{one.n} and {other.n} trials",
+        needed=asked if verdict == UNDECIDED else "",
+        details={"per_frame": estimate + shift},
+        # A pair with a stand-in is told of the stand-in.
+        task=(first if second.task.own else second).task.name,
+        own=first.task.own and second.task.own,
+    )
+
+
+def _between(one: Marginal, other: Marginal, error: float) -> tuple[float, float]:
+    """Return the interval of the difference of two optima, open to the side where one lies at the end of its box."""
+    (low, high), (other_low, other_high) = one.minima_beyond(), other.minima_beyond()
+    return ends(low - other_high, error)[0], ends(high - other_low, error)[1]
 
 
 def sweet_spot(arms: Arms, *, tolerance: float, ratio: float) -> list[Part]:
@@ -175,7 +199,9 @@ def optimum_by_size(arms: Arms, *, small: Sequence[float], large: Sequence[float
     curves = []
     for seed, (low, high) in enumerate((small, large)):
         rows = trials[trials["params_hidden_size"].between(low, high)]
-        curves.append(marginal(rows, "learning_rate", target="_clipped", columns=6, limits=limits, seed=seed))
+        # The arm with rates up to 1 repeats the first study's draws with another rate: they are resampled together.
+        options: Any = {"target": "_clipped", "columns": 6, "limits": limits, "draws": "index", "seed": seed}
+        curves.append(marginal(rows, "learning_rate", **options))
     points, samples = zip(*(curve.minimum() for curve in curves), strict=True)
     low, high = ends(samples[0] - samples[1], arms.error)
     edge = max(curve.at_the_edge() for curve in curves)
@@ -195,8 +221,8 @@ def optimum_by_size(arms: Arms, *, small: Sequence[float], large: Sequence[float
     ]
 
 
-def curves_alike(arms: Arms, *, variants: Sequence[str], parameters: Sequence[str], times: float) -> list[Part]:
-    """Decide by the largest distance of a variant's marginal from vanilla's, beside that of two halves of vanilla."""
+def curves_alike(arms: Arms, *, variants: Sequence[str], parameters: Sequence[str], within: float) -> list[Part]:
+    """Decide by the largest distance of a variant's marginal from vanilla's, in deviations of vanilla's trials."""
     vanilla = arms.trials("V")
     scale = float(vanilla["test_metric"].std())
     parts = []
@@ -204,14 +230,14 @@ def curves_alike(arms: Arms, *, variants: Sequence[str], parameters: Sequence[st
         x = axis(parameter, vanilla[f"params_{parameter}"])
         limits = (float(x.min()), float(x.max()))
         curve = marginal(vanilla, parameter, limits=limits, columns=6)
-        reference = times * _half_distance(vanilla, parameter, limits) / scale
         for name in variants:
             other = marginal(arms.trials(name), parameter, limits=limits, columns=6, seed=1)
             distance = _sup(other.curve - curve.curve) / scale
             # Resampling adds noise to a distance; the basic interval takes it out again.
             upper, lower = ends(_sup(other.resampled - curve.resampled) / scale, arms.error)
             low, high = max(0.0, 2 * distance - lower), max(distance, 2 * distance - upper)
-            verdict = placed(low, high, inside=(-math.inf, reference))
+            reason = undecidable(arms.cell(name), arms.cell("V"))
+            verdict = UNDECIDED if reason else placed(low, high, inside=(-math.inf, within))
             parts.append(
                 arms.part(
                     label=f"largest distance over the {parameter.replace('_', ' ')}, {name} from V",
@@ -221,8 +247,8 @@ def curves_alike(arms: Arms, *, variants: Sequence[str], parameters: Sequence[st
                     high=high,
                     unit="standard deviations",
                     n=f"{other.n} and {curve.n} trials",
-                    needed=f"an upper bound below {reference:.2g}" if verdict == UNDECIDED else "",
-                    details={"reference": reference},
+                    needed=(reason or f"an upper bound below {within:g}") if verdict == UNDECIDED else "",
+                    details={"margin": within},
                 )
             )
     return parts
@@ -231,16 +257,6 @@ def curves_alike(arms: Arms, *, variants: Sequence[str], parameters: Sequence[st
 def _sup(difference: np.ndarray) -> Any:
     centred = difference - difference.mean(axis=-1, keepdims=True)
     return np.abs(centred).max(axis=-1)
-
-
-def _half_distance(trials: pd.DataFrame, parameter: str, limits: tuple[float, float], rounds: int = 40) -> float:
-    rng, found = np.random.default_rng(0), []
-    for _ in range(rounds):
-        order = rng.permutation(len(trials))
-        halves = [trials.iloc[order[half::2]] for half in (0, 1)]
-        curves = [marginal(half, parameter, limits=limits, columns=6, resamples=1).curve for half in halves]
-        found.append(_sup(curves[0] - curves[1]))
-    return float(np.mean(found))
 
 
 def sharp_ceiling(arms: Arms, *, decades: float) -> list[Part]:
