@@ -7,6 +7,7 @@ import pytest
 
 import odyssey_kit as ok
 from odyssey_kit.analysis.claims import VERDICTS, Evidence, claims
+from odyssey_kit.analysis.claims.findings import UNDECIDED
 from odyssey_kit.analysis.claims.paper import paper_numbers, paper_slips
 
 bs4 = pytest.importorskip("bs4", reason="the extra [book] is not installed")
@@ -89,7 +90,9 @@ def test_the_answer_counts_and_names_the_study_that_most_wait_for(with_trials) -
     nothing = ok.check_claims(evidence=Evidence())
     waiting = ok.charts.claims_waiting(nothing)
     assert waiting.index[0] in str(ok.charts.claims_answer(nothing))
-    assert waiting["claims"].sum() == nothing.counts()["undecided"].sum()
+    undecided = {item.claim.id for item in nothing if item.verdict == UNDECIDED}
+    assert set(", ".join(waiting["waiting"]).split(", ")) == undecided, "each waits for a study at least"
+    assert list(waiting["claims"]) == [len(names.split(", ")) for names in waiting["waiting"]]
 
 
 def test_the_first_page_answers_as_soon_as_a_claim_is_decided(with_trials) -> None:

@@ -442,3 +442,13 @@ def test_a_claim_that_takes_several_studies_is_priced_at_all_of_them(name: str, 
 def test_the_length_of_a_mean_sequence_is_that_of_the_data(name: str) -> None:
     train = json.loads((ROOT / "data_manifests" / f"{name}.json").read_text())["ody:splits"]["train"]
     assert conventions().tasks[name].frames == pytest.approx(train["frames"] / train["sequences"], rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["O1", "O4", "O5", "O7", "O10", "O12", "O36"])
+@pytest.mark.parametrize("trials", [False, True])
+def test_the_power_of_the_papers_trials_stands_beside_every_null(name: str, trials: bool) -> None:
+    table = made.table(["V", *made.EIGHT], n=20, task=made.first_task(claims()[name]))
+    evidence = made.evidence(claims()[name], table) if trials and name != "O36" else Evidence()
+    found = ok.check_claims(name, evidence=evidence)
+    assert "51 % power" in _whole(found[name])
+    assert "51 % power" in ok.charts.claims_ledger(found)._repr_html_()

@@ -161,7 +161,7 @@ def claims_waiting(verdicts: Verdicts) -> pd.DataFrame:
     """Return the studies that undecided claims wait for, the most wanted first.
 
     Indexed by study; columns ``claims`` (their number), ``trials``, ``cost`` (in words), ``basis``, ``waiting``
-    (their names).
+    (their names). A claim that takes several studies together waits for each.
     """
     waiting: dict[str, list[ClaimVerdict]] = {}
     costs: dict[str, Price] = {}
@@ -324,7 +324,7 @@ def _track(
 
 
 def _notes(item: ClaimVerdict) -> str:
-    notes = [*dict.fromkeys(part.note for part in item.parts if part.note)]
+    notes = item.beside
     if item.data:
         notes.insert(0, f"On {item.data}.")
     if item.claim.note:

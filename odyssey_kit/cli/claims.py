@@ -60,7 +60,7 @@ def _whole(item: Any) -> str:
         "margin": claim.margin,
         "on": item.data,
         **{f"part {i}": f"{VERDICTS[p.verdict]} {part_words(p)}" for i, p in enumerate(item.parts, start=1)},
-        "beside it": " ".join(dict.fromkeys(p.note for p in item.parts if p.note)),
+        "beside it": " ".join(item.beside),
         "studies": ", ".join(f"{name} {digest}" for name, digest in item.studies.items()),
         "price": f"{price_words(item.price)}. {reach(claim, *item.price.studies)}".strip() if item.price else "",
         "needs": claim.needs,

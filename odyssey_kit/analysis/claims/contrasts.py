@@ -19,7 +19,7 @@ from odyssey_kit.analysis.claims.evidence import Arms, Cell, undecidable
 from odyssey_kit.analysis.claims.findings import significant
 from odyssey_kit.analysis.claims.ledger import conventions
 
-__all__ = ["Contrast", "contrast", "equivalence_power"]
+__all__ = ["Contrast", "contrast", "equivalence_power", "papers_power"]
 
 
 _AT_THE_CAP = ("diverged", "capped")
@@ -151,6 +151,12 @@ def equivalence_power(n: int, margin: float, spread: float, alpha: float = 0.05)
     beyond = margin / (spread * math.sqrt(2 / n))
     quantile = stats.t.ppf(1 - alpha, df)
     return max(0.0, float(1 - 2 * stats.nct.cdf(quantile, df, beyond)))
+
+
+def papers_power() -> str:
+    """Say what the best tenths of 200 trials a side, as in the Odyssey, can show of a claim of no difference."""
+    power = 100 * equivalence_power(20, 0.75, 1.0)
+    return f"20 trials a side, as in the paper, have {power:.0f} % power at a margin of 0.75 standard deviations."
 
 
 def contrast(arms: Arms, first: Cell, second: Cell, *, margin: float | None = None) -> Contrast:

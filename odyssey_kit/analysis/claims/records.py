@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from odyssey_kit.analysis.claims.ledger import conventions
+from odyssey_kit.analysis.claims.ledger import Claim, conventions
 from odyssey_kit.analysis.claims.prices import Price
 from odyssey_kit.analysis.claims.reach import reach
 from odyssey_kit.analysis.claims.verdicts import ClaimVerdict, Verdicts

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from odyssey_kit.analysis.claims.contrasts import papers_power
 from odyssey_kit.analysis.claims.evidence import Arms, Evidence
 from odyssey_kit.analysis.claims.findings import (
     CONTRADICTED,
@@ -35,6 +36,9 @@ __all__ = ["NOT_OF_THE_RULE", "ClaimVerdict", "Verdicts", "check_claims"]
 
 # Settings of a claim that are asked here, whatever its rule: parts that must be reproduced, and `least`.
 NOT_OF_THE_RULE = ("enough", "least")
+
+# What is decided by equivalence or non-inferiority of best tenths.
+_NULLS = ("equivalence", "no_effect_on_best", "non_inferiority", "setting_without_effect")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,13 @@ class ClaimVerdict:
         """The part that says most: the first of those that made the verdict."""
         deciding = [part for part in self.parts if part.own == self.own]
         return next((p for p in deciding if p.verdict == self.verdict), deciding[0] if deciding else None)
+
+    @property
+    def beside(self) -> list[str]:
+        """What belongs beside the verdict: its parts' notes; for a claim of no difference also before any trial."""
+        if not self.parts and self.claim.quantity in _NULLS:
+            return [papers_power()]
+        return list(dict.fromkeys(part.note for part in self.parts if part.note))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from odyssey_kit.analysis.claims.contrasts import Contrast, contrast, equivalence_power
+from odyssey_kit.analysis.claims.contrasts import Contrast, contrast, papers_power
 from odyssey_kit.analysis.claims.evidence import Arms, undecidable
 from odyssey_kit.analysis.claims.findings import CONTRADICTED, REPRODUCED, UNDECIDED, Part, ends, placed
 from odyssey_kit.analysis.claims.ledger import conventions
@@ -102,11 +102,9 @@ def power_note(one: Contrast) -> str:
     """Say what the tests for equivalence could have seen, beside every null."""
     power = one.details()["power_of_equivalence"]
     n = min(one.first.k, one.second.k)
-    paper = equivalence_power(20, 0.75, 1.0)
     return (
         f"With {n} trials a side the two one-sided tests have {100 * power:.0f} % power to show equivalence within "
-        f"±{one.margin:.2g} if the truth is zero (the paper's 20 a side: {100 * paper:.0f} % at 0.75 standard "
-        "deviations), and the bootstrap asks for more."
+        f"±{one.margin:.2g} if the truth is zero, and the bootstrap asks for more. {papers_power()}"
     )
 
 
@@ -127,7 +125,8 @@ def non_inferiority(arms: Arms, *, variants: Sequence[str]) -> list[Part]:
             verdict = UNDECIDED
             trials = min(len(one.first), len(one.second))
             needed = needed_below(trials, one.difference, bound, -one.margin)
-        part = _contrast_part(arms, one, f"{name} − V", verdict, needed, details={"lower_bound": bound})
+        bounds = {"lower_bound": bound}
+        part = _contrast_part(arms, one, f"{name} − V", verdict, needed, papers_power(), details=bounds)
         parts.append(part)
     return parts
 
