@@ -506,3 +506,27 @@ def test_the_uncertainty_of_a_share_is_that_of_redrawn_tables():
     ratio = np.mean(errors, axis=0) / np.std(shares, axis=0, ddof=1)
     # A standard deviation of forty values is known to about a ninth.
     assert np.all((ratio[[0, 1, 3, 4]] > 0.65) & (ratio[[0, 1, 3, 4]] < 1.5))
+
+
+def test_an_estimate_below_zero_has_an_interval_that_reaches_zero():
+    """With much noise both roots of the inversion may lie above zero, though the estimate does not."""
+    layers, rng = np.arange(200) % 4 + 1, np.random.default_rng(2)
+    below = 0
+    for seed in range(6):
+        table = pd.DataFrame({"layers": rng.permutation(layers), **{c: rng.random(200) for c in "xyz"}})
+        space = {"layers": ok.UniformInteger(low=1, high=4), **{c: ok.Uniform(low=0.0, high=1.0) for c in "xyz"}}
+        model = ok.FunctionalANOVA(space=ok.SearchSpace(space), random_state=seed)
+        found = model.fit(table, table["layers"] + 0.5 * rng.standard_normal(200)).importances(2)
+        found = found[found["parameters"] != "rest"]  # which has an interval of its own
+        negative = found[found["share"] <= 0]
+        below += len(negative)
+        assert (negative["low"] == 0).all() and (found["low"] <= found["high"]).all()
+    assert below > 0
+
+
+@pytest.mark.parametrize("prior", [ok.UniformInteger(low=1, high=10), lambda n: n / 10])
+def test_a_prior_wider_than_the_space_is_cut_to_it(prior):
+    """What it has below 4 belongs to no value; it is not heaped on the first."""
+    space = ok.SearchSpace({"layers": ok.UniformInteger(low=4, high=6), "x": ok.Uniform(low=0.0, high=1.0)})
+    (layers, _) = measures(space, {"layers": prior})
+    np.testing.assert_allclose(layers.mass, 1 / 3)

@@ -280,3 +280,11 @@ def test_rules_that_cannot_be_replayed_say_why():
         ok.replay_rules(frame, space=rate)
     with pytest.raises(ok.UsageError, match="only 0 trials have finite"):
         ok.replay_rules(frame.assign(test_metric=np.nan), space=GRID)
+
+
+@pytest.mark.parametrize("differences", [[3, -1], [5, 2, -7, -1], [0, 0, -1, 4], [1, 2, 9], [-4, -4, -4, 6, 8, 8]])
+def test_swapped_variants_swap_the_sign_of_the_median_difference(differences):
+    baseline = table(valid_metric=[100.0] * len(differences))
+    both = pd.concat([baseline, table("CIFG", valid_metric=100.0 + np.array(differences))], ignore_index=True)
+    one, other = (ok.compare_pairs(both, baseline=name)["median_difference"].item() for name in ("V", "CIFG"))
+    assert one == -other == np.median(differences)

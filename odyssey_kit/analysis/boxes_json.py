@@ -39,7 +39,8 @@ def dumps(model: Any, *, n_trees: int) -> str:
     ``trees`` holds for each tree, by hyperparameter, its ``cuts`` (quantiles without the ends 0 and
     1; of a categorical one none, its cells are its choices) and the cells ``start`` to ``stop`` of each
     leaf, and the leaves' ``value``. A leaf reaches from cut ``start`` to cut ``stop``, counted with the
-    ends. ``mass`` holds the probabilities up to the ends of cells where they are not the cuts.
+    ends. A hyperparameter with finitely many values has them as ``atoms``, as quantiles, and the
+    probability of each as ``mass``.
     """
     boxes = model.boxes_[:n_trees]
     categorical = [bool(n) for n in model.forest_.choices]

@@ -90,7 +90,8 @@ class Shares:
         r"""Return the ends of the 90 % interval of each share.
 
         Solves :math:`(x - \theta)^2 = z^2 [v + c (x(1-x) - t(1-t))]`, t being θ within [0, 1], widens both
-        halves and cuts at 0 and 1. The upper end is never below that of a share of zero.
+        halves and cuts at 0 and 1. The upper end is never below that of a share of zero. An estimate outside of
+        [0, 1] belongs to the end it lies beyond, where both roots may lie inside: the interval reaches that end.
         """
         z, theta = stats.norm.ppf((1 + LEVEL) / 2), self.share
         t, k = np.clip(theta, 0.0, 1.0), z**2 * self.slope
@@ -99,7 +100,8 @@ class Shares:
         root = np.sqrt(np.maximum(b * b - 4 * a * c, 0.0))
         low, high = (-b - root) / (2 * a), (-b + root) / (2 * a)
         low, high = theta - WIDENING * (theta - low), theta + WIDENING * (high - theta)
-        return np.clip(low, 0.0, 1.0), np.clip(np.maximum(high, z * np.sqrt(self.variance)), 0.0, 1.0)
+        high = np.maximum(high, z * np.sqrt(self.variance))
+        return np.where(theta > 0, np.clip(low, 0.0, 1.0), 0.0), np.where(theta < 1, np.clip(high, 0.0, 1.0), 1.0)
 
     def p_value(self) -> np.ndarray:
         """Return the p-value of "this share is zero": where the lower end of the interval reaches it."""

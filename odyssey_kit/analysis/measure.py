@@ -200,7 +200,7 @@ def _prior(name: str, law: Distribution, probability: Callable[[float], float]) 
     base, values = declared(law), law.values()
     if values is not None:
         upto = np.array([probability(value) for value in values], dtype=float)
-        mass = np.diff(upto, prepend=0.0)
+        mass = np.diff(upto, prepend=float(probability(values[0] - 1)))  # what lies below belongs to no value
         if not ((mass >= 0).all() and mass.sum() > 0):
             raise UsageError(f"measure of {name!r}: its probability does not rise inside {law}")
         return Measure(atoms=base.atoms, mass=mass / mass.sum(), nominal=base.nominal, sampled=False)

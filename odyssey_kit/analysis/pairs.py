@@ -20,6 +20,16 @@ from odyssey_kit.errors import UsageError
 __all__ = ["compare_pairs"]
 
 
+def _median(differences: np.ndarray) -> float:
+    """Return the median: midway between the middle two of an even number, so that swapped sides swap its sign.
+
+    NaN if these are infinite in both directions, as then nothing lies midway.
+    """
+    ordered = np.sort(differences)
+    lower, upper = float(ordered[(len(ordered) - 1) // 2]), float(ordered[len(ordered) // 2])
+    return lower if lower == upper else (lower + upper) / 2
+
+
 def _median_interval(differences: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Return two of the differences between which the median lies, by the binomial distribution."""
     ordered = np.sort(differences)
@@ -91,7 +101,7 @@ def compare_pairs(trials: Trials | pd.DataFrame, *, baseline: str = "V", metric:
                     "n": len(differences),
                     "lower": lower,
                     "higher": higher,
-                    "median_difference": float(np.quantile(differences, 0.5, method="inverted_cdf")),
+                    "median_difference": _median(differences),
                     "low": low,
                     "high": high,
                     "p": float(stats.binomtest(lower, lower + higher).pvalue) if lower + higher else 1.0,
