@@ -213,11 +213,8 @@ def corrected_table(effects: Effects, order: int) -> tuple[pd.DataFrame, str]:
     if not shares.total_interval()[0] > 0:
         note = "the interval of the total variance reaches zero: there is nothing that shares could be shares of"
         return _rows(subsets, share=nothing, sd_over_trees=spread), note
-    share = shares.share[:m]
-    # What the shown rows leave over, with the influences of that sum.
-    weights = np.append(np.where(np.arange(len(shares.share)) < m, -1.0, 0.0), 1.0)
-    rest = shares.contrast(weights)
-    columns = {"share": np.append(share, rest[0]), "sd_over_trees": spread}
+    rest = shares.rest(m)
+    columns = {"share": np.append(shares.share[:m], rest[0]), "sd_over_trees": spread}
     if note:
         return _rows(subsets, **columns), note
     low, high = (end[:m] for end in shares.interval())

@@ -130,9 +130,15 @@ class Shares:
         weights[first], weights[second] = 1.0, -1.0
         return self.contrast(weights, level=level)
 
-    def rest(self) -> tuple[float, float, float]:
-        """Return what main effects and pairs leave, with its interval."""
-        return self.contrast(np.append(-np.ones(len(self.share)), 1.0))
+    def rest(self, shown: int | None = None) -> tuple[float, float, float]:
+        """Return what the first so many shares leave, or all, with its interval.
+
+        It is a share too: its interval is cut at 0 and 1, and its upper end is never below that of a rest of zero.
+        """
+        left_out = np.arange(len(self.share)) >= (len(self.share) if shown is None else shown)
+        value, low, high = self.contrast(np.append(np.where(left_out, 0.0, -1.0), 1.0))
+        high = max(high, (high - low) / 2)
+        return value, min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
 
     def ranks(self, among: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the best and the worst rank that each share may have among those given.
