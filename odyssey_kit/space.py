@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
@@ -58,8 +59,11 @@ class _Bounded(Distribution):
     high: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise UsageError(f"{type(self).__name__}: expected finite low < high, got low={self.low}, high={self.high}")
+        numbers = all(isinstance(end, Real) and math.isfinite(end) for end in (self.low, self.high))
+        if not (numbers and self.low < self.high):
+            raise UsageError(
+                f"{type(self).__name__}: expected finite low < high, got low={self.low!r}, high={self.high!r}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,8 +214,14 @@ class Categorical(Distribution):
     choices: tuple[Any, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.choices, (tuple, list)):
+            raise UsageError(f"Categorical: expected a tuple of choices such as ('adam', 'sgd'), got {self.choices!r}")
+        object.__setattr__(self, "choices", tuple(self.choices))
         if len(self.choices) < 1:
             raise UsageError("Categorical: expected at least one choice, got none")
+        # A value is looked up by equality, by which 1 is 1.0 and True too.
+        if repeated := [choice for k, choice in enumerate(self.choices) if self.choices.index(choice) < k]:
+            raise UsageError(f"Categorical: choice {repeated[0]!r} equals an earlier one; give each choice once")
 
     def from_unit(self, unit: float) -> Any:
         """Return the value at that quantile."""
@@ -235,6 +245,9 @@ _TYPES: Mapping[str, type[Distribution]] = MappingProxyType(
 )
 
 
+HOW_TO_BUILD_ONE = "build one as ok.SearchSpace({'learning_rate': ok.LogUniform(low=1e-5, high=0.1)})"
+
+
 class SearchSpace(Mapping[str, Distribution]):
     """An ordered, immutable mapping from hyperparameter to distribution.
 
@@ -248,6 +261,11 @@ class SearchSpace(Mapping[str, Distribution]):
     """
 
     def __init__(self, distributions: Mapping[str, Distribution]) -> None:
+        if not isinstance(distributions, Mapping):
+            raise UsageError(f"search space is {distributions!r}, expected a mapping; {HOW_TO_BUILD_ONE}")
+        for name, law in distributions.items():
+            if not (isinstance(name, str) and isinstance(law, Distribution)):
+                raise UsageError(f"search space: {name!r} is {law!r}, expected a distribution; {HOW_TO_BUILD_ONE}")
         self._distributions = MappingProxyType(dict(distributions))
 
     def __getitem__(self, name: str) -> Distribution:
@@ -291,8 +309,14 @@ class SearchSpace(Mapping[str, Distribution]):
             If a distribution's type or fields are unknown.
         """
         laws: dict[str, Distribution] = {}
+        if not isinstance(data, Mapping):
+            raise UsageError(f"search space: got {data!r}, expected a mapping from hyperparameter to distribution")
         for name, description in data.items():
-            fields = {k: tuple(v) if k == "choices" else v for k, v in description.items() if k != "type"}
+            if not isinstance(description, Mapping):
+                raise UsageError(
+                    f"search space: {name!r} is {description!r}, expected a mapping with type, low and high"
+                )
+            fields = {k: v for k, v in description.items() if k != "type"}
             kind = _TYPES.get(str(description.get("type")))
             if kind is None:
                 raise UsageError(

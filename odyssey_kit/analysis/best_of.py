@@ -1,4 +1,7 @@
-"""What a search of k trials is worth: the expected result of its best trial. May import `errors`, `analysis.trials`."""
+"""What a search of k trials is worth: the expected result of its best trial.
+
+May import `errors`, `analysis.checks` and `analysis.trials`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
+from odyssey_kit.analysis.checks import is_number
 from odyssey_kit.analysis.trials import Trials, as_trials, numeric_column
 from odyssey_kit.errors import UsageError
 
@@ -87,7 +91,9 @@ def expected_best(
     trials = as_trials(trials)
     for name, what in ((metric, "metric"), (by, "column to rank by")):
         numeric_column(trials.frame, name, what=what)
-    if bad := [k for k in budgets if k < 1 or k != int(k)]:
+    if not np.iterable(budgets):
+        raise UsageError(f"budgets is {budgets!r}, expected a list of whole numbers from 1")
+    if bad := [k for k in budgets if not is_number(k) or k < 1 or k != int(k)]:
         raise UsageError(f"budgets hold {bad[0]!r}, expected whole numbers from 1")
     z, rows = stats.norm.ppf(0.95), []
     for (task, variant), cell in trials.frame.groupby(["task", "variant"], sort=False):

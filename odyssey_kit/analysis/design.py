@@ -1,11 +1,11 @@
 """What a functional ANOVA is fitted to: quantiles of the hyperparameters, and a target that is a number.
 
-May import `errors`, `space`, `analysis.measure`, `analysis.schema` and `analysis.trials`.
+May import `errors`, `space`, `analysis.checks`, `analysis.direction`, `analysis.measure`, `analysis.schema`,
+`analysis.trials` and `analysis.words`.
 """
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from odyssey_kit.analysis.checks import is_number, rows_where
+from odyssey_kit.analysis.direction import sign
 from odyssey_kit.analysis.measure import Measure
-from odyssey_kit.analysis.schema import PARAMETER_PREFIX
+from odyssey_kit.analysis.schema import PARAMETER_PREFIX, parameter_column
 from odyssey_kit.analysis.trials import numeric_column
+from odyssey_kit.analysis.words import p_value
 from odyssey_kit.errors import UsageError
-from odyssey_kit.space import SearchSpace
+from odyssey_kit.space import Categorical, Distribution, SearchSpace
 
 __all__ = ["MINIMUM_TRIALS", "Target", "clean_target", "not_as_declared", "unit_coordinates"]
 
@@ -59,6 +62,7 @@ def clean_target(
     diverged: float | str = "worst",
     cap: float | None = None,
     ranked: bool = False,
+    direction: str = "minimize",
 ) -> Target:
     """Return the target's values; count what failed, diverged or is absurd; give the diverged a stated value.
 
@@ -73,9 +77,11 @@ def clean_target(
     diverged : {"worst", "raise"} or float
         What a trial without a finite value gets.
     cap : float, optional
-        Larger values become this one.
+        Worse values become this one.
     ranked : bool
         Replace values by their ranks, as fractions.
+    direction : {"minimize", "maximize"}
+        Which way values are better.
 
     Raises
     ------
@@ -83,7 +89,11 @@ def clean_target(
         If there is no such column, nothing to explain, too little to learn from, or a trial without
         a value while those are not to be kept.
     """
-    values = np.array(numeric_column(frame, name, what="target") if y is None else y, dtype=float)
+    given = numeric_column(frame, name, what="target").to_numpy(float, na_value=np.nan) if y is None else y
+    try:
+        values = np.array(given, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"y is no array of numbers ({error}); expected one value a row of X") from error
     if values.shape != (len(frame),):
         raise UsageError(f"y has shape {values.shape}, expected ({len(frame)},), one value a row of X")
     told = y is None and "state" in frame
@@ -109,11 +119,13 @@ def clean_target(
             f"{len(values)} trials, {int(finite.sum())} of them with a finite {name!r}; "
             f"a forest needs {MINIMUM_TRIALS} at least, and a ranking of four hyperparameters about 100"
         )
-    n_capped = 0
+    n_capped, turn = 0, sign(direction)
     if cap is not None:
-        n_capped = int((values[finite] > cap).sum())
-        values[finite] = np.minimum(values[finite], cap)
-    values[~finite] = values[finite].max() if isinstance(diverged, str) else diverged
+        if not is_number(cap):
+            raise UsageError(f"cap is {cap!r}, expected a finite number or None")
+        worse = finite & (turn * values > turn * cap)
+        n_capped, values[worse] = int(worse.sum()), cap
+    values[~finite] = turn * (turn * values[finite]).max() if isinstance(diverged, str) else diverged
     if ranked:
         values = stats.rankdata(values) / len(values)
     if np.ptp(values) == 0:
@@ -136,24 +148,40 @@ def unit_coordinates(frame: pd.DataFrame, space: SearchSpace) -> np.ndarray:
     UsageError
         If a hyperparameter has no column, no value, or one outside of the space.
     """
-    columns = []
-    for name, law in space.items():
-        column = next((c for c in (PARAMETER_PREFIX + name, name) if c in frame), None)
-        if column is None:
-            there = [str(c) for c in frame if str(c).startswith(PARAMETER_PREFIX)] or [str(c) for c in frame]
-            raise UsageError(f"hyperparameter {name!r} of the space has no column; the table has: {', '.join(there)}")
-        values = frame[column]
-        if values.isna().any():
-            raise UsageError(f"{column!r} is missing in {int(values.isna().sum())} of {len(values)} trials")
-        try:
-            units = np.array([law.to_unit(value) for value in values.tolist()], dtype=float)
-        except (ValueError, TypeError):
-            units = np.array([math.nan])
-        # Values at the ends of a range come back from a file or a logarithm with rounding.
-        if not ((units >= -1e-6) & (units <= 1 + 1e-6)).all():
-            raise UsageError(f"{column!r} has values outside of the space, {law}; pass the space they were drawn from")
-        columns.append(np.clip(units, 0.0, 1.0))
-    return np.column_stack(columns)
+    return np.column_stack([_units(frame, name, law) for name, law in space.items()])
+
+
+def _units(frame: pd.DataFrame, name: str, law: Distribution) -> np.ndarray:
+    column = parameter_column(frame, name)
+    if column is None:
+        there = [str(c) for c in frame if str(c).startswith(PARAMETER_PREFIX)] or [str(c) for c in frame]
+        raise UsageError(f"hyperparameter {name!r} of the space has no column; the table has: {', '.join(there)}")
+    values = frame[column]
+    if (missing := values.isna()).any():
+        raise UsageError(
+            f"{column!r} is missing in {int(missing.sum())} of {len(values)} trials ({rows_where(missing)}); "
+            "drop them, or give them the value that they ran with"
+        )
+    if not isinstance(law, Categorical) and (text := ~values.map(is_number)).any():
+        raise UsageError(
+            f"{column!r} holds {values[text].tolist()[0]!r} ({rows_where(text)}), expected finite numbers as {law} has"
+        )
+    units = values.map(lambda value: _unit(law, value)).astype(float)
+    # Values at the ends of a range come back from a file or a logarithm with rounding.
+    if (outside := ~units.between(-1e-6, 1 + 1e-6)).any():
+        raise UsageError(
+            f"{column!r} has values outside of the space, {law}: {values[outside].tolist()[0]!r} "
+            f"({rows_where(outside)}); pass the space they were drawn from"
+        )
+    return np.clip(units.to_numpy(), 0.0, 1.0)
+
+
+def _unit(law: Distribution, value: Any) -> float:
+    """Return a value's quantile, or NaN where it has none, as a learning rate of zero on a log scale."""
+    try:
+        return law.to_unit(value)
+    except (ValueError, TypeError):
+        return np.nan
 
 
 def not_as_declared(units: np.ndarray, space: SearchSpace, measures: Sequence[Measure]) -> str:
@@ -172,9 +200,10 @@ def not_as_declared(units: np.ndarray, space: SearchSpace, measures: Sequence[Me
     if p.min() < _SUSPICION / len(p):
         worst = int(p.argmin())
         return (
-            f"{list(space)[worst]} is not spread as the search space says (p = {p[worst]:.1g}), so the trials are no "
-            "random sample of it"
+            f"{list(space)[worst]} is not spread as the search space says (p {p_value(p[worst], equals='= ')}), "
+            "so the trials are no random sample of it"
         )
     if (together := float(stats.chi2.sf(sum(squares), sum(functions)))) < _SUSPICION:
-        return f"the trials are not spread as the search space says (p = {together:.1g}), so they are no random sample"
+        words = p_value(together, equals="= ")
+        return f"the trials are not spread as the search space says (p {words}), so they are no random sample"
     return ""

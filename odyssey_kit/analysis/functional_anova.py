@@ -19,12 +19,21 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from odyssey_kit.analysis import boxes_json, curves
-from odyssey_kit.analysis.conditions import check_settings, labels, why_no_intervals
+from odyssey_kit.analysis.checks import check_space, check_whole
+from odyssey_kit.analysis.conditions import (
+    check_measure,
+    check_question,
+    check_settings,
+    coordinates,
+    labels,
+    why_no_intervals,
+)
 from odyssey_kit.analysis.design import clean_target, unit_coordinates
-from odyssey_kit.analysis.effects import ESTIMANDS, Effects, corrected_table, plain_table, ranked
+from odyssey_kit.analysis.direction import Direction
+from odyssey_kit.analysis.effects import Effects, corrected_table, plain_table, ranked
 from odyssey_kit.analysis.growing import grow, repeated
 from odyssey_kit.analysis.measure import measures
-from odyssey_kit.analysis.trials import Trials
+from odyssey_kit.analysis.trials import Trials, frame_of
 from odyssey_kit.errors import UsageError
 from odyssey_kit.space import SearchSpace
 
@@ -49,7 +58,10 @@ class FunctionalANOVA(BaseEstimator):
         What the hyperparameters were drawn from; by default the space that comes with the trials.
         Integers and choices are treated as such.
     target : str
-        Column to explain; lower is better.
+        Column to explain.
+    direction : {"minimize", "maximize"}
+        Which way the target is better, in Optuna's words. Shares do not depend on it; what a trial
+        without a value gets does, and which values ``cap`` cuts.
     estimand : {"corrected", "forest", "tree"}
         What is estimated. ``"corrected"``: the shares of the true function, from the forest's and
         from what its trees leave over on trials that they did not see; the only one with intervals,
@@ -64,7 +76,7 @@ class FunctionalANOVA(BaseEstimator):
         a number, or an error. They are never dropped: an analysis without them is one of another,
         safer space.
     cap : float, optional
-        Larger targets are set to this value, for finite but absurd losses. A sequence of 88 keys
+        Worse targets are set to this value, for finite but absurd losses. A sequence of 88 keys
         that is predicted by tossing coins costs 88 ln 2 = 61 nats a frame.
     transform : {None, "rank"}
         ``"rank"`` explains the ranks of the trials, which no absurd loss can rule.
@@ -132,6 +144,7 @@ class FunctionalANOVA(BaseEstimator):
         *,
         space: SearchSpace | None = None,
         target: str = "test_metric",
+        direction: Direction = "minimize",
         estimand: Literal["corrected", "forest", "tree"] = "corrected",
         n_trees: int | None = None,
         min_samples_leaf: int | None = None,
@@ -143,6 +156,7 @@ class FunctionalANOVA(BaseEstimator):
     ) -> None:
         self.space = space
         self.target = target
+        self.direction = direction
         self.estimand = estimand
         self.n_trees = n_trees
         self.min_samples_leaf = min_samples_leaf
@@ -180,17 +194,16 @@ class FunctionalANOVA(BaseEstimator):
             fewer than ten trials, or the target is constant.
         """
         check_settings(self)
-        space = self.space if self.space is not None else getattr(X, "space", None)
-        if not isinstance(space, SearchSpace):
-            raise UsageError(
-                "no search space: the trials bring none, so pass one, for instance space=ok.ODYSSEY_SPACE; "
-                "shares are shares of the variance over it"
-            )
-        frame = X.frame if isinstance(X, Trials) else X
-        if not isinstance(frame, pd.DataFrame):
-            raise UsageError(f"expected Trials or a pandas DataFrame, got {type(X).__name__}; see ok.load_trials")
+        space = check_space(self.space if self.space is not None else getattr(X, "space", None))
+        frame = frame_of(X)
         target = clean_target(
-            frame, y, name=self.target, diverged=self.diverged, cap=self.cap, ranked=self.transform == "rank"
+            frame,
+            y,
+            name=self.target,
+            diverged=self.diverged,
+            cap=self.cap,
+            ranked=self.transform == "rank",
+            direction=self.direction,
         )
         units = unit_coordinates(frame[target.kept], space)
         if np.ptp(units, axis=0).max() == 0:
@@ -239,19 +252,23 @@ class FunctionalANOVA(BaseEstimator):
             self._known[key] = effects
         return self._known[key]
 
+    def _asked(self, measure: Any) -> Effects:
+        """Return the trees under a measure that somebody asks for, once there are trees."""
+        check_is_fitted(self, "forest_")
+        check_measure(measure, self.space_)
+        return self._effects(measure)
+
     # ---- results ----------------------------------------------------------------------------
 
     @property
     def total_variance_(self) -> float:
         """Variance of the target over the space, without noise: corrected, of the forest, or of a tree on average."""
-        check_is_fitted(self, "forest_")
-        return self._effects(None).total(self.estimand)
+        return self._asked(None).total(self.estimand)
 
     @property
     def noise_variance_(self) -> float:
         """Mean squared error of trees on rows they did not see: noise, and what the forest misses."""
-        check_is_fitted(self, "forest_")
-        return self._effects(None).shares.found.noise
+        return self._asked(None).shares.found.noise
 
     def importances(
         self, order: int = 1, *, estimand: str | None = None, measure: Mapping[str, Any] | None = None
@@ -291,13 +308,8 @@ class FunctionalANOVA(BaseEstimator):
         """
         check_is_fitted(self, "forest_")
         wanted = self.estimand if estimand is None else estimand
-        if wanted not in ESTIMANDS:
-            raise UsageError(f"estimand is {estimand!r}, expected one of {', '.join(map(repr, ESTIMANDS))}")
-        most = min(len(self.parameters_), 2 if wanted == "corrected" else len(self.parameters_))
-        if order not in range(1, most + 1):
-            beyond = " (more for estimand='forest')" if wanted == "corrected" and len(self.parameters_) > 2 else ""
-            raise UsageError(f"order is {order!r}, expected 1 to {most}{beyond}")
-        effects = self._effects(measure)
+        check_question(order, wanted, len(self.parameters_))
+        effects = self._asked(measure)
         if wanted == "corrected" and effects.corrected:
             rows, note = corrected_table(effects, order)
         else:
@@ -329,11 +341,13 @@ class FunctionalANOVA(BaseEstimator):
         pandas.Series
             ``difference``, ``low``, ``high``; the ends are missing where there are no intervals.
         """
-        effects = self._effects(measure)
+        effects = self._asked(measure)
         if not effects.corrected:
             raise UsageError("differences are of corrected shares, which another prior does not have; pass a box")
         subsets = effects.shares.found.subsets
-        value, low, high = effects.shares.difference(*(subsets.index(self._subset(name)) for name in (first, second)))
+        value, low, high = effects.shares.difference(
+            *(subsets.index(coordinates(name, self.parameters_)) for name in (first, second))
+        )
         ends = (math.nan, math.nan) if effects.note else (low, high)
         return pd.Series({"difference": value, "low": ends[0], "high": ends[1]})
 
@@ -347,8 +361,7 @@ class FunctionalANOVA(BaseEstimator):
         pandas.DataFrame
             Columns ``parameters``, ``main``, ``total_order``, the largest first.
         """
-        check_is_fitted(self, "forest_")
-        main, total = self._effects(measure).total_order()
+        main, total = self._asked(measure).total_order()
         table = pd.DataFrame({"parameters": self.parameters_, "main": main, "total_order": total})
         return table.sort_values("total_order", ascending=False, kind="stable", ignore_index=True)
 
@@ -365,17 +378,8 @@ class FunctionalANOVA(BaseEstimator):
             Trees at most, the first ones.
         """
         check_is_fitted(self, "forest_")
+        check_whole("n_trees", n_trees, least=1)
         return boxes_json.dumps(self, n_trees=n_trees)
-
-    def _subset(self, parameter: str | tuple[str, ...]) -> tuple[int, ...]:
-        names = (parameter,) if isinstance(parameter, str) else tuple(parameter)
-        for name in names:
-            if name not in self.parameters_:
-                there = ", ".join(self.parameters_)
-                raise UsageError(f"no hyperparameter is called {name!r}; the space has: {there}")
-        if len(set(names)) != len(names) or len(names) not in (1, 2):
-            raise UsageError(f"expected one hyperparameter or two different ones, got {', '.join(map(repr, names))}")
-        return tuple(sorted(self.parameters_.index(name) for name in names))
 
     def marginal(
         self, parameter: str | tuple[str, str], *, n_points: int | None = None, measure: Mapping[str, Any] | None = None
@@ -408,11 +412,10 @@ class FunctionalANOVA(BaseEstimator):
             If the hyperparameter is not in the space, or for fewer than two points.
         """
         check_is_fitted(self, "forest_")
-        subset = self._subset(parameter)
+        subset = coordinates(parameter, self.parameters_)
         n_points = n_points if n_points is not None else (100 if len(subset) == 1 else 25)
-        if n_points < 2:
-            raise UsageError(f"n_points is {n_points!r}, expected 2 or more")
-        effects = self._effects(measure)
+        check_whole("n_points", n_points, least=2)
+        effects = self._asked(measure)
         return curves.frame(effects, subset, self.space_, n_points, correct=self.estimand == "corrected")
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:

@@ -13,11 +13,11 @@ import pandas as pd
 from odyssey_kit.analysis.foreign import foreign_states
 from odyssey_kit.analysis.functional_anova import FunctionalANOVA
 from odyssey_kit.analysis.schema import PARAMETER_PREFIX
-from odyssey_kit.analysis.trials import Trials
+from odyssey_kit.analysis.trials import Trials, frame_of
 from odyssey_kit.errors import UsageError
 from odyssey_kit.space import Categorical, SearchSpace
 
-__all__ = ["fanova"]
+__all__ = ["fanova", "group_labels"]
 
 
 def fanova(
@@ -55,8 +55,8 @@ def fanova(
     groups : array or column name, optional
         Trials that are no independent draws; see `FunctionalANOVA.fit`.
     **settings
-        Of `FunctionalANOVA`: estimand, n_trees, min_samples_leaf, diverged, cap, transform, sampling,
-        random_state.
+        Of `FunctionalANOVA`: direction, estimand, n_trees, min_samples_leaf, diverged, cap, transform,
+        sampling, random_state.
 
     Returns
     -------
@@ -71,28 +71,43 @@ def fanova(
     known = [name for name in FunctionalANOVA().get_params() if name not in ("space", "target")]
     if unknown := [name for name in settings if name not in known]:
         raise UsageError(f"unknown setting {', '.join(map(repr, unknown))}; known: {', '.join(known)}")
-    if not isinstance(trials, (Trials, pd.DataFrame)):
-        raise UsageError(f"expected Trials or a pandas DataFrame, got {type(trials).__name__}; see ok.load_trials")
+    frame = foreign_states(frame_of(trials))
     space = space if space is not None else getattr(trials, "space", None)
-    frame = foreign_states(trials.frame if isinstance(trials, Trials) else trials)
     if variant is not None and (pooled or with_variant):
         raise UsageError(f"both variant={variant!r} and {'pooled' if pooled else 'with_variant'}=True; choose one")
     keep = _chosen(frame, "task", task) & _chosen(frame, "variant", variant, together=pooled or with_variant)
-    labels = frame[groups] if isinstance(groups, str) and groups in frame else groups
-    labels = None if labels is None else np.asarray(labels)[keep]
+    labels = None if groups is None else group_labels(frame, groups)[keep]
     frame = frame[keep]
     if with_variant and isinstance(space, SearchSpace):
+        if "variant" not in frame:
+            raise UsageError(f"with_variant=True, but the table has no column 'variant'; it has: {_listed(frame)}")
         choices = tuple(frame["variant"].unique())
         space = SearchSpace({**space, "variant": Categorical(choices=choices)})
         frame = frame.rename(columns={"variant": f"{PARAMETER_PREFIX}variant"})
     return FunctionalANOVA(space=space, target=target, **settings).fit(frame, groups=labels)
 
 
+def _listed(frame: pd.DataFrame) -> str:
+    return ", ".join(map(str, frame.columns))
+
+
+def group_labels(frame: pd.DataFrame, groups: Any) -> np.ndarray:
+    """Return a label for each row, from a column or as given."""
+    if isinstance(groups, str) and groups not in frame:
+        raise UsageError(f"groups is {groups!r}, but the table has no such column; it has: {_listed(frame)}")
+    labels = np.asarray(frame[groups] if isinstance(groups, str) else groups)
+    if labels.shape != (len(frame),):
+        raise UsageError(
+            f"groups has shape {labels.shape}, expected a column's name or ({len(frame)},), one label a trial"
+        )
+    return labels
+
+
 def _chosen(frame: pd.DataFrame, column: str, chosen: str | None, *, together: bool = False) -> np.ndarray:
     """Return which rows are of the chosen task or variant, or say that one must be chosen."""
     if column not in frame:
         if chosen is not None:
-            raise UsageError(f"{column}={chosen!r}, but the table has no column {column!r}")
+            raise UsageError(f"{column}={chosen!r}, but the table has no column {column!r}; it has: {_listed(frame)}")
         return np.ones(len(frame), dtype=bool)
     there = [str(name) for name in frame[column].unique()]
     if chosen is None:
@@ -108,4 +123,4 @@ def _chosen(frame: pd.DataFrame, column: str, chosen: str | None, *, together: b
         return np.ones(len(frame), dtype=bool)
     if chosen not in there:
         raise UsageError(f"no trials of {column} {chosen!r}; the table has: {', '.join(there)}")
-    return (frame[column] == chosen).to_numpy()
+    return (frame[column].astype(str) == chosen).to_numpy()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.validation import check_is_fitted
 
 from odyssey_kit.analysis.measure import declared
 from odyssey_kit.errors import UsageError
@@ -44,6 +45,7 @@ def pair_effects(model: Any, *, n_points: int = 15) -> pd.DataFrame:
     >>> maps["pair"].unique()[:2].tolist(), len(maps)
     (['learning_rate × hidden_size', 'learning_rate × momentum'], 150)
     """
+    check_is_fitted(model, "forest_")
     names = model.parameters_
     if len(names) < 2:
         raise UsageError(f"the model has {len(names)} hyperparameter, expected two or more for a pair")

@@ -1,7 +1,7 @@
 """Published trials: found by name, checked against their checksums, and read.
 
 A study is a folder with `trials.parquet`, and beside it, where there is more, `curves.parquet` and `study.json`. May
-import `errors`, `space`, `analysis.schema` and `analysis.trials`.
+import `errors`, `space`, `analysis.checks`, `analysis.schema` and `analysis.trials`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from odyssey_kit.analysis.checks import path_of
 from odyssey_kit.analysis.schema import check_trials, typed
 from odyssey_kit.analysis.trials import Trials, _counted
 from odyssey_kit.errors import StudyError, UnfinishedBlockError, UsageError
@@ -25,6 +26,7 @@ __all__ = ["load_trials", "published_studies"]
 
 RESULTS_VARIABLE = "ODYSSEY_RESULTS"
 STUDY_SCHEMA = 1
+_OTHER_TABLES = (".csv", ".tsv", ".json", ".xlsx")
 
 
 def _roots() -> list[Path]:
@@ -42,7 +44,13 @@ def published_studies() -> tuple[str, ...]:
 
 def _find(source: str | os.PathLike[str]) -> Path:
     """Return the trials file that a name, folder or file means."""
-    path = Path(source).expanduser()
+    path = path_of(source)
+    if path.suffix in _OTHER_TABLES and not path.is_dir():
+        there = "is no table of a published study" if path.is_file() else "does not exist, and would be no study"
+        raise StudyError(
+            f"{path} {there}: published ones are Parquet. A {path.suffix} file is for ok.read_table, or for "
+            "`odyssey analyze` on the command line"
+        )
     bare = isinstance(source, str) and len(path.parts) == 1 and path.suffix != ".parquet"
     candidates = [*([root / path for root in _roots()] if bare else []), path]
     for candidate in candidates:

@@ -1,21 +1,23 @@
 """Anybody's table of trials: read from a file, and its search space guessed where nobody says it.
 
-May import `errors`, `space`, `analysis.schema` and `analysis.trials`.
+May import `errors`, `space`, `analysis.checks`, `analysis.schema` and `analysis.trials`.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from odyssey_kit.analysis.schema import PARAMETER_PREFIX
+from odyssey_kit.analysis.checks import path_of, rows_where
+from odyssey_kit.analysis.schema import PARAMETER_PREFIX, parameter_column
+from odyssey_kit.analysis.trials import frame_of
 from odyssey_kit.errors import StudyError, UsageError
 from odyssey_kit.space import Categorical, Distribution, LogUniform, SearchSpace, Uniform, UniformInteger
 
@@ -24,6 +26,8 @@ __all__ = ["guess_space", "read_space", "read_table"]
 _READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".json": pd.read_json}
 # From so many-fold a range on, a positive whole number is taken to be searched on a log scale.
 _LOG_RATIO = 50
+# So few different numbers, each of them so often, were a list to choose from.
+_GRID, _REPEATS = 10, 2
 
 
 def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -39,7 +43,7 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     StudyError
         If there is no such file, or it cannot be read.
     """
-    path = Path(path).expanduser()
+    path = path_of(path)
     if path.suffix not in _READERS:
         raise StudyError(f"{path} is a {path.suffix or 'nameless'} file, expected one of {', '.join(_READERS)}")
     if not path.is_file():
@@ -58,8 +62,10 @@ def read_space(path: str | os.PathLike[str]) -> SearchSpace:
     StudyError
         If it cannot be read.
     """
+    path = path_of(path)
     try:
-        described = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        described = json.loads(text, object_pairs_hook=_without_repetition)
         return SearchSpace.from_dict(described)
     except (OSError, ValueError, AttributeError) as error:
         raise StudyError(
@@ -68,13 +74,40 @@ def read_space(path: str | os.PathLike[str]) -> SearchSpace:
         ) from error
 
 
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"{repeated[0]!r} is there more than once")
+    return dict(pairs)
+
+
+def _is_grid(values: pd.Series) -> bool:
+    """Return whether numbers are a few that come again and again, and not all whole ones between two."""
+    times = values.value_counts()
+    if len(times) > _GRID or times.min() < _REPEATS:
+        return False
+    whole = bool((values == values.round()).all())
+    return not whole or 2 * len(times) <= values.max() - values.min() + 1
+
+
 def _guess(values: pd.Series) -> Distribution | None:
     values = values.dropna()
-    different = values.unique()
+    try:
+        different = values.unique()
+    except TypeError as error:
+        raise UsageError(
+            f"column {values.name!r} holds {values.iloc[0]!r}, expected numbers or words; give each part a column"
+        ) from error
     if len(different) < 2:
         return None
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return Categorical(choices=tuple(sorted(different.tolist(), key=str)))
+    if _is_grid(values):
+        return Categorical(choices=tuple(sorted(different.tolist())))
+    if (infinite := values.abs() == math.inf).any():
+        raise UsageError(
+            f"column {values.name!r} is infinite in {rows_where(infinite)}, expected finite numbers; drop these trials"
+        )
     low, high = float(values.min()), float(values.max())
     if pd.api.types.is_integer_dtype(values) or bool(np.all(different == np.round(different))):
         if low >= 1 and high / low >= _LOG_RATIO:
@@ -93,9 +126,10 @@ def _evenness(values: np.ndarray) -> float:
 def guess_space(frame: pd.DataFrame, parameters: Sequence[str] | None = None) -> SearchSpace:
     """Return a space that the values of some columns could have been drawn from.
 
-    Words become choices, whole numbers integers; other positive numbers log-uniform or uniform, as
-    they are more evenly spread; from the smallest to the largest value. A column with one value is
-    left out. It is a guess: pass the true space where you know it.
+    Words become choices; so do ten different numbers or fewer that come again and again, as of a
+    grid, in their order. Whole numbers become integers; other positive numbers log-uniform or
+    uniform, as they are more evenly spread; from the smallest to the largest value. A column with one
+    value is left out. It is a guess: pass the true space where you know it.
 
     Parameters
     ----------
@@ -107,8 +141,17 @@ def guess_space(frame: pd.DataFrame, parameters: Sequence[str] | None = None) ->
     Raises
     ------
     UsageError
-        If there is no such column, or none varies.
+        If there is no such column, it is named twice, or none varies.
+
+    Examples
+    --------
+    >>> runs = pd.DataFrame({"params_rate": [1e-3, 1e-4, 1e-2] * 2, "params_momentum": [0.1, 0.25, 0.4, 0.6, 0.7, 0.9]})
+    >>> guess_space(runs)["rate"]
+    Categorical(choices=(0.0001, 0.001, 0.01))
     """
+    frame = frame_of(frame)
+    if isinstance(parameters, str):
+        raise UsageError(f"parameters is {parameters!r}, expected a list of columns such as [{parameters!r}]")
     names = list(parameters) if parameters else [str(c) for c in frame if str(c).startswith(PARAMETER_PREFIX)]
     if not names:
         raise UsageError(
@@ -117,11 +160,14 @@ def guess_space(frame: pd.DataFrame, parameters: Sequence[str] | None = None) ->
         )
     laws: dict[str, Any] = {}
     for name in names:
-        column = next((c for c in (name, PARAMETER_PREFIX + name) if c in frame), None)
+        column = parameter_column(frame, str(name))
         if column is None:
             raise UsageError(f"the table has no column {name!r}; it has: {', '.join(map(str, frame.columns))}")
+        short = column.removeprefix(PARAMETER_PREFIX)
+        if short in laws:
+            raise UsageError(f"hyperparameter {short!r} is named more than once in {', '.join(names)}")
         if (law := _guess(frame[column])) is not None:
-            laws[column.removeprefix(PARAMETER_PREFIX)] = law
+            laws[short] = law
     if not laws:
         raise UsageError(f"none of {', '.join(names)} varies, so there is no space")
     return SearchSpace(laws)

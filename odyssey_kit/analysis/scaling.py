@@ -1,15 +1,18 @@
 """How the best learning rate moves with another setting: the slope in a log-log plot.
 
 Two studies disagree on it: is the best rate proportional to 1 - momentum, or to its inverse? May
-import `errors`, `analysis.basins`, `analysis.design`, `analysis.schema` and `analysis.trials`.
+import `errors`, `analysis.basins`, `analysis.checks`, `analysis.design`, `analysis.schema` and `analysis.trials`.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pandas as pd
 
 from odyssey_kit.analysis.basins import LEVEL, RESAMPLES, smooth_optimum
+from odyssey_kit.analysis.checks import check_seed, rows_where
 from odyssey_kit.analysis.design import clean_target
 from odyssey_kit.analysis.schema import PARAMETER_PREFIX
 from odyssey_kit.analysis.trials import Trials, as_trials, numeric_column
@@ -23,6 +26,8 @@ _FEWEST = 15
 
 def _factor(frame: pd.DataFrame, against: str) -> np.ndarray:
     """Return log10 of what the rate may scale with; of the momentum its distance from one."""
+    if not isinstance(against, str):
+        raise UsageError(f"against is {against!r}, expected '1 - momentum' or the name of a setting")
     name = "momentum" if against == "1 - momentum" else against
     column = name if name in frame else PARAMETER_PREFIX + name
     values = numeric_column(frame, column, what="setting").to_numpy(float)
@@ -30,6 +35,15 @@ def _factor(frame: pd.DataFrame, against: str) -> np.ndarray:
     if not (values > 0).all():
         raise UsageError(f"{against!r} is not positive in every trial: no log scale")
     return np.log10(values)
+
+
+def _rates(frame: pd.DataFrame) -> np.ndarray:
+    rates = numeric_column(frame, f"{PARAMETER_PREFIX}learning_rate", what="hyperparameter")
+    if (bad := ~((rates > 0) & (rates < math.inf))).any():
+        raise UsageError(
+            f"the learning rate is {rates[bad].iloc[0]:g} in {rows_where(bad)}, expected positive numbers: no log scale"
+        )
+    return rates.to_numpy(float)
 
 
 def _bins(z: np.ndarray) -> np.ndarray:
@@ -84,11 +98,12 @@ def learning_rate_scaling(
     redrawing the trials within the groups 200 times.
     """
     trials = as_trials(trials)
+    check_seed(random_state)
     rows = []
     for (task, variant), cell in trials.frame.groupby(["task", "variant"], sort=False):
         target = clean_target(cell, name=metric, diverged="worst", cap=cap)
         kept, y = cell[target.kept], target.values  # noqa: PD011
-        x = np.log10(numeric_column(kept, f"{PARAMETER_PREFIX}learning_rate", what="hyperparameter").to_numpy(float))
+        x = np.log10(_rates(kept))
         z = _factor(kept, against)
         bins = _bins(z)
         sizes = np.bincount(bins)

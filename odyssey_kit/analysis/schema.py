@@ -1,7 +1,7 @@
 """The published schema of a study: one table of trials, one of curves, as data.
 
 Whoever writes a study (`search.export`) and whoever reads one (`analysis.loading`) use the same
-columns from here. May import `errors` only; needs neither torch nor a data set.
+columns from here. May import `errors` and `analysis.checks`; needs neither torch nor a data set.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from odyssey_kit.analysis.checks import repeated_column
 from odyssey_kit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ __all__ = [
     "arrow_schema",
     "check_trials",
     "describe_columns",
+    "missing_columns",
+    "parameter_column",
     "typed",
     "write_table",
 ]
@@ -149,6 +152,17 @@ def describe_columns(kind: Kind = "trials") -> pd.DataFrame:
     return pd.DataFrame([asdict(column) for column in _columns(kind)]).set_index("name")
 
 
+def missing_columns(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Return the needed columns that a table of trials does not have."""
+    return tuple(column.name for column in SCHEMA["trials"] if column.needed and column.name not in frame)
+
+
+def parameter_column(frame: pd.DataFrame, name: str) -> str | None:
+    """Return the column of a hyperparameter, with ``params_`` before its name or without, or None."""
+    name = name.removeprefix(PARAMETER_PREFIX)
+    return next((column for column in (PARAMETER_PREFIX + name, name) if column in frame), None)
+
+
 # ---- checking -------------------------------------------------------------------------------
 
 
@@ -174,6 +188,8 @@ def _wrong_type(values: pd.Series, dtype: str) -> str | None:
 
 
 def _problems(frame: pd.DataFrame, kind: str, *, complete: bool) -> list[str]:
+    if repeated := repeated_column(frame):
+        return [repeated]
     found = []
     for column in _columns(kind):
         parameter = column.name.startswith(PARAMETER_PREFIX)

@@ -1,7 +1,7 @@
 """Tests between variants on the best trials of each: the paper's, one that holds its level, and equivalence.
 
-May import `errors`, `analysis.contrasts`, `analysis.selection` and `analysis.trials`; the corrections
-are those of statsmodels.
+May import `errors`, `analysis.checks`, `analysis.contrasts`, `analysis.direction`, `analysis.selection`,
+`analysis.trials` and `analysis.words`; the corrections are those of statsmodels.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from odyssey_kit.analysis import contrasts
+from odyssey_kit.analysis.checks import check_seed, is_number
+from odyssey_kit.analysis.direction import Direction, better, sign, unstated
 from odyssey_kit.analysis.selection import Arm, redraw, variance
 from odyssey_kit.analysis.trials import Trials, as_trials, numeric_column, select_top
+from odyssey_kit.analysis.words import p_value
 from odyssey_kit.errors import UsageError
 
 __all__ = ["Comparison", "compare"]
@@ -49,6 +52,8 @@ class Comparison:
         Differences below it are negligible.
     paired : bool
         Whether trials with one index were one draw.
+    direction : {"minimize", "maximize"}
+        Which way the metric is better.
     """
 
     frame: pd.DataFrame
@@ -57,6 +62,7 @@ class Comparison:
     top: float
     margin: float | None = None
     paired: bool = False
+    direction: Direction = "minimize"
 
     def to_frame(self) -> pd.DataFrame:
         """Return a copy of the table."""
@@ -78,7 +84,8 @@ class Comparison:
         caption = (
             f"{self.metric} of the best {self.top:.3g} of the trials by validation, against {self.baseline}. "
             f"Intervals and verdicts by redrawing the trials and selecting again; beside them Welch's t-test on the "
-            f"selected, two-sided. Holm's correction; family: {self.family}. Lower is better.{equal}"
+            f"selected, two-sided. Holm's correction; family: {self.family}. "
+            f"{better(self.direction).capitalize()}.{equal}"
         )
         return f"<p>{html.escape(caption)}</p>{self._shown().to_html(index=False, border=0)}"
 
@@ -88,10 +95,10 @@ class Comparison:
             shown[name] = shown[name].map(digits.format)
         shown["95 % interval"] = [_interval(low, high) for low, high in self.frame[["low", "high"]].to_numpy()]
         for name, words in (("p_selection_holm", "p"), ("p_holm", "p Welch")):
-            shown[words] = ["not tested" if math.isnan(p) else f"{p:.2g}" for p in self.frame[name].to_numpy()]
+            shown[words] = [p_value(p, missing="not tested") for p in self.frame[name].to_numpy()]
         if self.margin is not None:
-            p = self.frame["p_equivalent_holm"].to_numpy()
-            shown["p equivalent"] = ["not tested" if math.isnan(x) else f"{x:.2g}" for x in p]
+            equivalent = self.frame["p_equivalent_holm"].to_numpy()
+            shown["p equivalent"] = [p_value(p, missing="not tested") for p in equivalent]
         shown["detectable"] = ["" if math.isnan(x) else f"{x:.2g}" for x in self.frame["detectable"].to_numpy()]
         shown["verdict"] = self.frame["verdict"]
         shown["diverged"] = self.frame["n_diverged"].astype(str) + " of " + self.frame["n_trials"].astype(str)
@@ -134,10 +141,10 @@ def _judged(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _arms(cell: pd.DataFrame, metric: str, by: str, top: float) -> dict[str, Arm]:
+def _arms(cell: pd.DataFrame, metric: str, by: str, top: float, turn: int) -> dict[str, Arm]:
     ordered = cell.sort_values("index", kind="stable")
     return {
-        str(name): Arm.of(rows[metric].to_numpy(float), rows[by].to_numpy(float), top=top)
+        str(name): Arm.of(rows[metric].to_numpy(float), turn * rows[by].to_numpy(float), top=top)
         for name, rows in ordered.groupby("variant", sort=False)
     }
 
@@ -177,16 +184,25 @@ def _family(cell: pd.DataFrame, arms: dict[str, Arm], baseline: str, settings: d
     return _judged(pd.DataFrame(rows))[_COLUMNS]
 
 
-def _warn_of_gaps(selected: pd.DataFrame, metric: str) -> None:
+def _gaps(selected: pd.DataFrame, metric: str) -> str:
     gaps = selected.loc[~np.isfinite(selected[metric].astype(float)), "variant"].value_counts()
-    if len(gaps):
-        listed = ", ".join(f"{name} {n}" for name, n in gaps.items())
-        warnings.warn(
-            f"selected trials without a finite {metric}: {listed}. They cannot enter a mean, which flatters their "
-            "variants; see the columns n_without_metric and n_diverged",
-            UserWarning,
-            stacklevel=3,
-        )
+    if gaps.empty:
+        return ""
+    listed = ", ".join(f"{name} {n}" for name, n in gaps.items())
+    return (
+        f"selected trials without a finite {metric}: {listed}. They cannot enter a mean, which flatters their "
+        "variants; see the columns n_without_metric and n_diverged"
+    )
+
+
+def _selected_by_itself(frame: pd.DataFrame, metric: str, by: str, top: float) -> str:
+    if top == 1 or not np.array_equal(frame[metric].astype(float), frame[by].astype(float), equal_nan=True):
+        return ""
+    return (
+        f"trials are selected by {by}, which equals the {metric} that is compared in every trial: the best by chance "
+        "look better than they are. Give a validation metric (valid= of ok.trials_from_table, or --valid), or "
+        "compare all trials (top=1, or --top 1)"
+    )
 
 
 def compare(
@@ -196,6 +212,7 @@ def compare(
     top: float = 0.10,
     metric: str = "test_metric",
     by: str = "valid_metric",
+    direction: Direction | None = None,
     margin: float | None = None,
     paired: bool = False,
     random_state: int = 0,
@@ -214,7 +231,10 @@ def compare(
     top : float
         Fraction of each cell to select, see `select_top`; 1 takes all trials.
     metric, by : str
-        Column that is compared, and column that is selected by; lower is better.
+        Column that is compared, and column that is selected by.
+    direction : {"minimize", "maximize"}, optional
+        Which way both are better; lower if nothing is said, with a warning if the metric's name sounds
+        otherwise.
     margin : float, optional
         In units of the metric: a difference within it would not matter. Without one nothing is ever
         called equivalent.
@@ -230,8 +250,9 @@ def compare(
 
         - ``task``, ``variant``
         - ``n``: selected trials with a finite metric
-        - ``mean``, ``baseline_mean``, ``difference`` (variant minus baseline: positive is worse),
-          ``low``, ``high`` (95 % interval of the difference, not corrected): in units of the metric
+        - ``mean``, ``baseline_mean``, ``difference`` (variant minus baseline: positive is worse, or
+          better if the metric is maximised), ``low``, ``high`` (95 % interval of the difference, not
+          corrected): in units of the metric
         - ``p_selection`` (two-sided), ``p_selection_holm``: of no difference, with the standard error
           of 2,000 resamples of the trials, each selected anew
         - ``p_equivalent``, ``p_equivalent_holm``: of a difference of at least ``margin``, by two
@@ -282,9 +303,12 @@ def compare(
     trials = as_trials(trials)
     frame = trials.frame
     numeric_column(frame, metric, what="metric")
+    numeric_column(frame, by, what="column to rank by")
+    turn = sign(direction)
+    check_seed(random_state)
     if len(trials.variants) < 2:
         raise UsageError(f"only one variant in the table ({', '.join(trials.variants)}); a comparison needs two")
-    if margin is not None and not (math.isfinite(margin) and margin > 0):
+    if margin is not None and not (is_number(margin) and margin > 0):
         raise UsageError(f"margin is {margin!r}, expected a positive number in units of {metric}, or None")
     for task, cell in frame.groupby("task", sort=False):
         there = sorted(cell["variant"].unique())
@@ -294,12 +318,19 @@ def compare(
             raise UsageError(f"only the baseline {baseline!r} has trials on {task!r}; a comparison needs two variants")
         if paired:
             contrasts.check_pairs(cell, baseline)
-    _warn_of_gaps(select_top(trials, top=top, by=by).frame, metric)
+    selected = select_top(trials, top=top, by=by, direction=direction or "minimize").frame
+    for words in (
+        unstated(direction, metric, frame),
+        _selected_by_itself(frame, metric, by, top),
+        _gaps(selected, metric),
+    ):
+        if words:
+            warnings.warn(words, UserWarning, stacklevel=2)
     families = []
     for task, cell in frame.groupby("task", sort=False):
         seed = [random_state, zlib.crc32(str(task).encode())]
         settings = {"top": top, "margin": margin, "paired": paired, "seed": seed}
-        families.append(_family(cell, _arms(cell, metric, by, top), baseline, settings))
+        families.append(_family(cell, _arms(cell, metric, by, top, turn), baseline, settings))
     return Comparison(
         frame=pd.concat(families, ignore_index=True),
         baseline=baseline,
@@ -307,4 +338,5 @@ def compare(
         top=top,
         margin=margin,
         paired=paired,
+        direction=direction or "minimize",
     )

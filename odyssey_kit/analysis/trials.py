@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from odyssey_kit.analysis.checks import is_number, repeated_column
+from odyssey_kit.analysis.direction import Direction, sign
 from odyssey_kit.analysis.schema import (
     SCHEMA,
     STATES,
@@ -20,6 +22,7 @@ from odyssey_kit.analysis.schema import (
     arrow_schema,
     check_trials,
     describe_columns,
+    missing_columns,
     typed,
     write_table,
 )
@@ -174,13 +177,33 @@ class Trials:
         return replace(self, frame=frame.reset_index(drop=True), curves=curves)
 
 
+def frame_of(trials: Trials | pd.DataFrame) -> pd.DataFrame:
+    """Return the table of trials, whatever its columns are called.
+
+    Raises
+    ------
+    UsageError
+        If it is none, or a column occurs twice in it.
+    """
+    frame = trials.frame if isinstance(trials, Trials) else trials
+    if not isinstance(frame, pd.DataFrame):
+        raise UsageError(f"expected Trials or a pandas DataFrame, got {type(trials).__name__}; see ok.load_trials")
+    if repeated := repeated_column(frame):
+        raise UsageError(f"the table is ambiguous: {repeated}")
+    return frame
+
+
 def as_trials(trials: Trials | pd.DataFrame) -> Trials:
     """Return trials as they are, and a plain table checked and wrapped."""
     if isinstance(trials, Trials):
         return trials
-    if isinstance(trials, pd.DataFrame):
-        return Trials.from_frame(trials)
-    raise UsageError(f"expected Trials or a pandas DataFrame, got {type(trials).__name__}; see ok.load_trials")
+    frame = frame_of(trials)
+    try:
+        return Trials.from_frame(frame)
+    except UsageError as error:
+        if missing_columns(frame):
+            raise UsageError(f"{error}. ok.trials_from_table makes trials of a table with names of its own") from error
+        raise
 
 
 # ---- selection ------------------------------------------------------------------------------
@@ -189,6 +212,8 @@ def as_trials(trials: Trials | pd.DataFrame) -> Trials:
 def numeric_column(frame: pd.DataFrame, name: str, *, what: str) -> pd.Series:
     """Return a numeric column, or say which there are."""
     numeric = [c for c in frame.select_dtypes("number").columns if c != "index"]
+    if not isinstance(name, str):
+        raise UsageError(f"{what} is {name!r}, expected the name of a column")
     if name not in numeric:
         problem = "is not numeric" if name in frame else "does not exist"
         raise UsageError(f"{what} {name!r} {problem}; numeric columns are: {', '.join(map(str, numeric))}")
@@ -210,7 +235,9 @@ def n_selected(n_trials: int, top: float) -> int:
     return math.floor(top * n_trials + 0.5 + 1e-9)
 
 
-def select_top(trials: Trials | pd.DataFrame, *, top: float = 0.10, by: str = "valid_metric") -> Trials:
+def select_top(
+    trials: Trials | pd.DataFrame, *, top: float = 0.10, by: str = "valid_metric", direction: Direction = "minimize"
+) -> Trials:
     """Return the best fraction of each task and variant.
 
     Trials are ranked by validation and never by test: a selection by the reported number would
@@ -225,7 +252,9 @@ def select_top(trials: Trials | pd.DataFrame, *, top: float = 0.10, by: str = "v
     top : float
         Fraction in (0, 1]; the Odyssey took 0.10 of 200.
     by : str
-        Column to rank by, lower is better.
+        Column to rank by.
+    direction : {"minimize", "maximize"}
+        Which way it is better.
 
     Returns
     -------
@@ -238,9 +267,9 @@ def select_top(trials: Trials | pd.DataFrame, *, top: float = 0.10, by: str = "v
         If fewer than three trials of a cell would be selected, or an argument does not fit.
     """
     trials = as_trials(trials)
-    if not 0 < top <= 1:
+    if not is_number(top) or not 0 < top <= 1:
         raise UsageError(f"top is {top!r}, expected a fraction in (0, 1], for instance 0.10")
-    values = numeric_column(trials.frame, by, what="column to rank by")
+    values = sign(direction) * numeric_column(trials.frame, by, what="column to rank by")
     ranked = trials.frame.assign(_rank=values.where(values.abs() < math.inf))
     ranked = ranked.sort_values(["_rank", "index"], na_position="last", kind="stable")
     kept: list[Any] = []
