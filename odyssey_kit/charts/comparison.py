@@ -1,6 +1,6 @@
 """Figure of a comparison: each variant's difference from vanilla, with its interval and verdict.
 
-May import the other modules of `charts`.
+May import the other modules of `charts`, and how `analysis` words numbers.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from odyssey_kit.analysis.direction import sign
+from odyssey_kit.analysis.words import p_value
 from odyssey_kit.charts import _frames as frames
 from odyssey_kit.charts.palette import BACKGROUND, INK, MUTED, VERDICTS, variant_order
 from odyssey_kit.charts.theme import HEIGHTS
@@ -35,17 +37,18 @@ def comparison_chart(comparison: Any, *, words: str = "test loss, nats a frame")
     """
     table = comparison if isinstance(comparison, pd.DataFrame) else comparison.to_frame()
     baseline = getattr(comparison, "baseline", "V")
+    right = "worse" if sign(getattr(comparison, "direction", None)) > 0 else "better"
     known = {"task", "variant", "difference", "low", "high", "p_selection_holm", "verdict", "n"}
     known |= {"baseline_mean", "note"}
     table = table.loc[:, [name for name in table.columns if name in known]]
-    table["p"] = ["not tested" if pd.isna(p) else f"{p:.2g}" for p in table["p_selection_holm"]]
+    table["p"] = [p_value(p, missing="not tested") for p in table["p_selection_holm"]]
     ends = frames.value_axis(
         [0.0, *table["low"], *table["high"], *table["difference"]], f"difference from {baseline}, {words}"
     )
     tasks = list(table["task"].unique())
     panels = []
     for task in tasks:
-        panel = _panel(table[table["task"].eq(task)], ends=ends, worse=f"worse than {baseline} →")
+        panel = _panel(table[table["task"].eq(task)], ends=ends, right=f"{right} than {baseline} →")
         named = alt.Title(frames.task_words(task), fontSize=12, fontWeight="normal")
         panels.append(panel.properties(title=named) if len(tasks) > 1 else panel)
     finding = " ".join(_finding(table[table["task"].eq(task)], baseline=baseline, words=words) for task in tasks)
@@ -57,7 +60,7 @@ def comparison_chart(comparison: Any, *, words: str = "test loss, nats a frame")
     )
 
 
-def _panel(table: pd.DataFrame, *, ends: frames.ValueAxis, worse: str) -> alt.LayerChart:
+def _panel(table: pd.DataFrame, *, ends: frames.ValueAxis, right: str) -> alt.LayerChart:
     order = variant_order(table["variant"])
     y = alt.Y("variant:N", sort=order, title=None, axis=alt.Axis(grid=False))
     x = alt.X("difference:Q", scale=ends.scale(), axis=ends.axis(grid=True))
@@ -76,7 +79,7 @@ def _panel(table: pd.DataFrame, *, ends: frames.ValueAxis, worse: str) -> alt.La
     ]
     key = alt.Legend(title=None)
     base = alt.Chart(table).encode(y=y, color=alt.Color("verdict:N", scale=colours, legend=key), tooltip=tips)
-    zero = alt.Chart(pd.DataFrame({"zero": [0.0], "words": [worse]}))
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0], "words": [right]}))
     return frames.layered(
         zero.mark_rule(color=INK.light, strokeWidth=1).encode(x=alt.X("zero:Q", scale=ends.scale())),
         zero.mark_text(align="left", dx=6, fontSize=11, color=MUTED.light, baseline="bottom").encode(

@@ -109,8 +109,7 @@ def marginals(
     if isinstance(model, pd.DataFrame):
         table = model
     else:
-        wanted = model.parameters_ if only is None else only
-        effects = [name for name in model.importances()["parameters"] if name in wanted]
+        effects = [name for name in model.importances()["parameters"] if name in (only or model.parameters_)]
         table = pd.concat([model.marginal(name, n_points=n_points) for name in effects], ignore_index=True)
     table = table.assign(band="90 % band")
     if "low" not in table or not table["low"].notna().all():

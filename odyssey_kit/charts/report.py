@@ -1,6 +1,6 @@
 """A report of an analysis as one HTML file that needs no network: charts, tables, advice.
 
-May import the other modules of `charts`.
+May import the other modules of `charts`, and how `analysis` words numbers.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from odyssey_kit.analysis.direction import better
+from odyssey_kit.analysis.words import p_value
 from odyssey_kit.charts.comparison import comparison_chart
 from odyssey_kit.charts.importance import importance_bars, marginals
 
@@ -43,7 +45,7 @@ def _shares(rows: pd.DataFrame) -> str:
             "share": rows["share"].map(_percent),
             "from": rows["low"].map(_percent),
             "to": rows["high"].map(_percent),
-            "p (Holm)": ["" if pd.isna(p) else f"{p:.2g}" for p in rows["p_holm"]],
+            "p (Holm)": rows["p_holm"].map(p_value),
             "possible ranks": [
                 "" if pd.isna(low) else str(low) if low == high else f"{low} to {high}"
                 for low, high in zip(rows["rank_low"], rows["rank_high"], strict=True)
@@ -84,6 +86,7 @@ def report_page(analysis: Any) -> str:
         rows = rows[rows["task"] == task] if several else rows
         on = f", {html.escape(task)}" if task else ""
         parts.append(f"<h2>Which hyperparameter matters{on}?</h2>")
+        parts.append(f'<p class="quiet">{html.escape(analysis.counted(task))}</p>')
         if rows["share"].notna().all():
             shown = rows[(rows["order"] == 1) | rows["parameters"].eq("rest") | (rows["p_holm"] < 0.05)]
             parts.append(_drawn(importance_bars(shown), number))
@@ -97,12 +100,16 @@ def report_page(analysis: Any) -> str:
             parts.append(f"<p>No shares: {html.escape(rows['note'].iloc[0])}.</p>")
         parts.append(f"<h2>Where are the good values{on}?</h2>")
         parts.append(_drawn(marginals(model, words=model.target, only=list(model.space_)), number + 1))
-        parts.append('<p class="quiet">Mean over all values of the other settings; lower is better.</p>')
+        parts.append(f'<p class="quiet">Mean over all values of the other settings; {better(analysis.direction)}.</p>')
         number += 2
     if analysis.comparison is not None:
         parts.append("<h2>Do the variants differ?</h2>")
         if analysis.comparison.frame["low"].notna().any():
-            parts.append(_drawn(comparison_chart(analysis.comparison, words="test metric"), number))
+            parts.append(
+                _drawn(
+                    comparison_chart(analysis.comparison, words=analysis.comparison.metric.replace("_", " ")), number
+                )
+            )
         parts.append(f'<div class="wide">{analysis.comparison._repr_html_()}</div>')
     advice = "".join(f"<li>{html.escape(line)}</li>" for line in analysis.advice)
     notes = "".join(f'<p class="quiet">{html.escape(line)}</p>' for line in analysis.notes)

@@ -1,4 +1,4 @@
-"""`odyssey analyze`: what a table of trials says. May import public names."""
+"""`odyssey analyze`: what a table of trials says. May import public names, and how `analysis` words numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from odyssey_kit.analysis.words import p_value
 from odyssey_kit.cli.printing import WIDTH, AsJson, print_json, table
+from odyssey_kit.errors import UsageError
 
 __all__ = ["analyze"]
 
@@ -20,18 +22,46 @@ Source = Annotated[
 
 def analyze(
     source: Source,
-    target: Annotated[str, typer.Option(help="Column to explain and compare; lower is better.")] = "test_metric",
+    target: Annotated[str, typer.Option(help="Column to explain and compare.")] = "test_metric",
+    maximize: Annotated[
+        bool | None,
+        typer.Option("--maximize/--minimize", help="Which way the target is better; lower if nothing is said."),
+    ] = None,
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     variant: Annotated[str | None, typer.Option(help="Only this variant.")] = None,
+    variant_column: Annotated[
+        str | None, typer.Option(help="Column that says what is compared, of a table of your own.")
+    ] = None,
+    task_column: Annotated[str | None, typer.Option(help="Column that says on which data set.")] = None,
+    valid: Annotated[
+        str | None,
+        typer.Option(
+            help="Column by which each variant's best trials are selected; without it the target, which flatters."
+        ),
+    ] = None,
     baseline: Annotated[str | None, typer.Option(help="Variant that the others are compared with.")] = None,
-    top: Annotated[float, typer.Option(help="Fraction of each variant's trials that is compared.")] = 0.10,
+    top: Annotated[float, typer.Option(help="Fraction of each variant's trials that is compared; 1 takes all.")] = 0.10,
     margin: Annotated[float | None, typer.Option(help="Differences below it do not matter.")] = None,
-    cap: Annotated[float | None, typer.Option(help="Larger values of the target become this one.")] = None,
+    cap: Annotated[float | None, typer.Option(help="Worse values of the target become this one.")] = None,
     rank: Annotated[bool, typer.Option("--rank", help="Explain ranks instead of values.")] = False,
     parameters: Annotated[
         str | None, typer.Option(help="Hyperparameters, by commas; their space is guessed from their values.")
     ] = None,
     space: Annotated[Path | None, typer.Option(help="JSON file with the search space.")] = None,
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            help="Column that is equal for trials which are no independent draws, such as seeds of one setting."
+        ),
+    ] = None,
+    sampling: Annotated[
+        str | None,
+        typer.Option(
+            help="How the trials were drawn from the space: random, optimised, unknown, or auto, which tests it. "
+            "Only random ones have intervals."
+        ),
+    ] = None,
+    random_state: Annotated[int, typer.Option(help="Seed of the forest and of the resamples.")] = 0,
     as_json: AsJson = False,
     html: Annotated[Path | None, typer.Option(help="Write a report that opens in a browser, offline.")] = None,
 ) -> None:
@@ -42,11 +72,20 @@ def analyze(
     """
     import odyssey_kit as ok
 
+    if html is not None:
+        _make_room(html)
     trials = _load(source)
-    settings: dict[str, Any] = {"cap": cap, "transform": "rank" if rank else None}
+    settings: dict[str, Any] = {"cap": cap, "transform": "rank" if rank else None, "random_state": random_state}
+    if sampling is not None:
+        settings["sampling"] = sampling
     found = ok.analyze(
         trials,
         target=target,
+        direction=None if maximize is None else "maximize" if maximize else "minimize",
+        valid=valid,
+        variant_column=variant_column,
+        task_column=task_column,
+        groups=groups,
         space=ok.read_space(space) if space else None,
         parameters=[name.strip() for name in parameters.split(",")] if parameters else None,
         baseline=baseline,
@@ -57,8 +96,7 @@ def analyze(
         **settings,
     )
     if html is not None:
-        html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(ok.charts.report_page(found), encoding="utf-8")
+        _write(html, ok.charts.report_page(found))
     if as_json:
         print_json(found.to_dict())
         return
@@ -67,12 +105,33 @@ def analyze(
         typer.echo(f"\nreport: {html}")
 
 
+def _make_room(page: Path) -> None:
+    """Make the folder of a page, before an analysis that takes its time."""
+    if page.is_dir():
+        raise UsageError(f"--html is {page}, which is a folder; give a file in it, such as {page / 'report.html'}")
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_room(page, error) from error
+
+
+def _write(page: Path, text: str) -> None:
+    try:
+        page.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise _no_room(page, error) from error
+
+
+def _no_room(page: Path, error: OSError) -> UsageError:
+    return UsageError(f"--html is {page}, which cannot be written ({error.strerror}); give a file in a folder of yours")
+
+
 def _load(source: str) -> Any:
     """Return a study by name or folder, or any table from a file."""
     import odyssey_kit as ok
 
     path = Path(source).expanduser()
-    if not path.is_file():
+    if not path.is_file() and path.suffix not in (".csv", ".json"):
         return ok.load_trials(source)
     if path.suffix == ".parquet":
         try:
@@ -86,7 +145,8 @@ def _load(source: str) -> Any:
 def _print(found: Any) -> None:
     for each, rows in found.importances.groupby("task", sort=False):
         said = "90 % intervals" if rows["low"].notna().any() else "without intervals"
-        typer.echo(f"Shares of the variance{f', {each}' if each else ''}: {said}, {len(rows) - 1} effects\n")
+        typer.echo(f"Shares of the variance{f', {each}' if each else ''}: {said}, {len(rows) - 1} effects")
+        typer.echo(textwrap.fill(found.counted(each), WIDTH) + "\n")
         if rows["share"].notna().any():
             typer.echo(table(_shares(rows)))
         else:
@@ -117,7 +177,7 @@ def _shares(rows: Any) -> Any:
             "share": shown["share"].map(percent),
             "from": shown["low"].map(percent),
             "to": shown["high"].map(percent),
-            "p (Holm)": ["" if pd.isna(p) else f"{p:.2g}" for p in shown["p_holm"]],
+            "p (Holm)": shown["p_holm"].map(p_value),
             "rank": [_ranks(*ends) for ends in zip(shown["rank_low"], shown["rank_high"], strict=True)],
         }
     )
@@ -133,6 +193,6 @@ def _compared(comparison: Any) -> Any:
     frame = comparison.to_frame()
     shown = frame[["task", "variant", "n", "mean", "difference"]].copy()
     shown["95 % interval"] = [f"{low:+.3g} to {high:+.3g}" for low, high in frame[["low", "high"]].to_numpy()]
-    shown["p (Holm)"] = [f"{p:.2g}" for p in frame["p_selection_holm"]]
+    shown["p (Holm)"] = [p_value(p, missing="not tested") for p in frame["p_selection_holm"]]
     shown["verdict"] = frame["verdict"]
     return shown if len(frame["task"].unique()) > 1 else shown.drop(columns="task")
