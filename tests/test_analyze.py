@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import odyssey_kit as ok
-from odyssey_kit.analysis.advice import basin_of_curve
+from odyssey_kit.analysis.advice import _basin_words, _little_words, basin_of_curve
 from odyssey_kit.analysis.surfaces import SURFACES
 
 browser = pytest.importorskip("browser", reason="playwright is not installed")
@@ -145,6 +145,43 @@ def test_advice_says_what_to_tune_together_and_what_to_leave():
     assert "Leave c where it is" in words
     assert "Leave b" not in words
     assert "reaches the lower end" in words
+
+
+def test_advice_takes_a_missing_interval_for_no_answer_and_a_small_pair_for_small():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.random((400, 3)), columns=["params_a", "params_b", "params_c"])
+    loss = X["params_a"] + 0.4 * (X["params_a"] - 0.5) * (X["params_b"] - 0.5) + 0.01 * rng.standard_normal(400)
+    space = ok.SearchSpace({n: ok.Uniform(low=0, high=1) for n in "abc"})
+    found = ok.analyze(X.assign(loss=loss), target="loss", space=space)
+    words = " ".join(found.advice)
+    assert "a and b act together, but little: beyond what each does alone they explain 1 %" in words
+    assert "together: beyond" not in words.replace("act together, but little", "")
+    assert "Leave c where it is: alone it explains at most 0 %, and in no pair more than" in words
+    unknown = " ".join(ok.analyze(X.assign(loss=loss), target="loss", space=space, sampling="unknown").advice)
+    assert "Not clear" not in unknown and "Leave" not in unknown
+    assert "The shares have no intervals" in unknown
+
+
+def test_advice_does_not_take_what_was_not_seen_for_absent():
+    row = {"parameters": "b", "high": 0.03}
+    pairs = pd.DataFrame({"parameters": ["a × b", "b × c", "a × c"], "high": [0.02, 0.08, 0.5]})
+    assert "not settled: alone it explains at most 3 %, but b × c may explain up to 8 %" in _little_words(row, pairs)
+    assert "in no pair more than 2 %" in _little_words(row, pairs.iloc[[0]])
+    assert _little_words(row, pairs.iloc[:0]) == (
+        "Leave b where it is: alone it explains at most 3 % (upper end of its 90 % interval)."
+    )
+
+
+def test_choices_have_no_neighbours():
+    curve = pd.DataFrame({"parameter": "x", "value": ["a", "b", "c", "d"], "mean": [1.1, 9.0, 1.0, 5.0]})
+    found = basin_of_curve(curve)
+    assert (found["best"], found["low"], found["high"], found["as_good"]) == ("c", "c", "c", ("a",))
+    assert not found["open_low"] and not found["open_high"]
+    assert _basin_words(found) == "The best x is c, on average over the other settings; about as good: a."
+    # Numbers that are choices are walked in their order, whatever the order they were given in.
+    shuffled = pd.DataFrame({"parameter": "x", "value": [32, 8, 128, 64], "mean": [1.05, 9.0, 5.0, 1.0]})
+    found = basin_of_curve(shuffled)
+    assert (found["best"], found["low"], found["high"], found["as_good"]) == (64, 32, 64, ())
 
 
 def test_a_basin_is_read_off_a_curve():

@@ -170,6 +170,14 @@ def test_shares_and_rest_add_up_to_one_and_no_effect_exceeds_the_total(estimand)
     assert mains[0] == mains[1]
 
 
+def test_all_orders_add_up_exactly_however_large_the_forest(monkeypatch):
+    monkeypatch.setattr("odyssey_kit.analysis.effects._EXACT_LEAVES", 10)
+    X, y = on_the_benchmark(40)
+    model = ok.FunctionalANOVA(space=CUBE, n_trees=20, estimand="forest").fit(X, y)
+    assert abs(model.importances(3)["share"].sum() - 1) < 1e-12
+    assert abs(model.importances(4)["share"].iloc[-1]) < 1e-12
+
+
 def test_integrated_and_exact_variance_agree(monkeypatch):
     X, y = on_the_benchmark(60)
     exact = ok.FunctionalANOVA(space=CUBE, n_trees=20, estimand="forest").fit(X, y)

@@ -228,6 +228,29 @@ def test_several_seeds_of_a_configuration_count_as_one_draw():
     np.testing.assert_allclose(named.importances()["share"], twice.importances()["share"], atol=0.03)
 
 
+def test_repeats_in_a_space_of_choices_are_told_from_coincidence():
+    laws = {"layers": ok.UniformInteger(low=1, high=8), "batch_size": ok.LogUniform(low=8, high=64, integer=True)}
+    space = ok.SearchSpace({**laws, "optimiser": ok.Categorical(choices=("sgd", "adam", "rmsprop"))})
+    rng = np.random.default_rng(0)
+    suspected = 0
+    for _ in range(200):
+        chance = np.array([space.to_unit(space.from_unit(u)) for u in rng.random((200, 3))])
+        assert len(np.unique(chance, axis=0)) < 200, "independent draws of a discrete space coincide"
+        suspected += len(np.unique(repeated(chance, space))) < 200
+    assert suspected <= 1
+    five = np.repeat(chance[:40], 5, axis=0)
+    assert len(np.unique(repeated(five, space))) == len(np.unique(five, axis=0))
+    table = pd.DataFrame(
+        [
+            dict(zip(space, [law.from_unit(u) for law, u in zip(space.values(), row, strict=True)], strict=True))
+            for row in five
+        ]
+    )
+    loss = table["layers"] + rng.standard_normal(200)
+    note = ok.fanova(table.assign(loss=loss), space=space, target="loss").importances()["note"].iloc[0]
+    assert "independent trials; intervals were measured at 100 and more" in note
+
+
 # ---- other measures -------------------------------------------------------------------------
 
 
@@ -263,10 +286,17 @@ def test_another_prior_needs_no_new_fit_and_changes_the_shares():
     # The same prior by its cumulative probability.
     by_function = model.importances(2, measure={"learning_rate": lambda rate: (rate - 1e-6) / (1e-2 - 1e-6)})
     np.testing.assert_allclose(by_function["share"], linear["share"], atol=1e-12)
-    # The declared prior, said again, is the forest's own shares.
-    again = model.importances(2, measure={"learning_rate": ok.LogUniform(low=1e-6, high=1e-2)})
-    plain = model.importances(2, estimand="forest")
-    np.testing.assert_allclose(again["share"], plain["share"], atol=2e-3)
+    # The declared prior, said again or cut from a wider one, changes nothing; a shorter range of its kind is a box.
+    for wide in (1e-2, 1.0):
+        again = model.importances(2, measure={"learning_rate": ok.LogUniform(low=1e-6, high=wide)})
+        pd.testing.assert_frame_equal(again, log)
+    box = [model.importances(measure={"learning_rate": m}) for m in (ok.LogUniform(low=1e-4, high=1e-2), (1e-4, 1e-2))]
+    pd.testing.assert_frame_equal(*box)
+    assert (box[0]["estimand"] == "corrected").all()
+    late = {"momentum": ok.OneMinusLogUniform(low=0.01, high=0.1)}
+    assert (
+        model.importances(measure=late)["share"] == model.importances(measure={"momentum": (0.9, 0.99)})["share"]
+    ).all()
 
 
 def test_weights_of_choices():

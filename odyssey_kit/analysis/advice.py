@@ -105,10 +105,17 @@ def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def basin_of_curve(curve: pd.DataFrame) -> dict[str, Any]:
-    """Return where a marginal curve is lowest, and the values around it within a tenth of its range."""
+    """Return where a marginal curve is lowest, and the values around it within a tenth of its range.
+
+    Choices without an order have no values around the best one: ``low`` and ``high`` are the best then, and
+    ``as_good`` names the others within a tenth.
+    """
+    ordered = pd.api.types.is_numeric_dtype(curve["value"]) and not pd.api.types.is_bool_dtype(curve["value"])
+    curve = curve.sort_values("value") if ordered else curve.sort_values("mean", kind="stable")
     mean = curve["mean"].to_numpy(float)
     lowest = int(mean.argmin())
-    beyond = np.flatnonzero(mean > mean[lowest] + np.ptp(mean) / 10)
+    good = mean <= mean[lowest] + np.ptp(mean) / 10
+    beyond = np.flatnonzero(~good) if ordered else np.arange(1, len(mean))
     left, right = beyond[beyond < lowest], beyond[beyond > lowest]
     first, last = (left[-1] + 1 if len(left) else 0), (right[0] - 1 if len(right) else len(mean) - 1)
     values = curve["value"].tolist()
@@ -117,8 +124,9 @@ def basin_of_curve(curve: pd.DataFrame) -> dict[str, Any]:
         "best": values[lowest],
         "low": values[first],
         "high": values[last],
-        "open_low": first == 0,
-        "open_high": last == len(mean) - 1,
+        "as_good": () if ordered else tuple(curve["value"][good].tolist()[1:]),
+        "open_low": ordered and first == 0,
+        "open_high": ordered and last == len(mean) - 1,
         "mean_at_best": float(mean[lowest]),
         "mean_at_worst": float(mean.max()),
     }
@@ -128,8 +136,22 @@ def _percent(value: float) -> str:
     return f"{100 * max(value, 0.0):.0f} %"
 
 
-def _between(row: pd.Series) -> str:
+def _between(row: Mapping[Any, Any] | pd.Series) -> str:
     return "" if pd.isna(row["low"]) else f", 90 % interval {_percent(row['low'])} to {_percent(row['high'])}"
+
+
+def _little_words(row: Mapping[Any, Any], pairs: pd.DataFrame) -> str:
+    """Say that a hyperparameter does little, or how much it may still do in a pair: absence needs an upper bound."""
+    name = row["parameters"]
+    alone = f"alone it explains at most {_percent(row['high'])}"
+    partners = pairs["parameters"].map(lambda pair: name in pair.split(" × ")).astype(bool)
+    mine = pairs[partners].sort_values("high", ascending=False)
+    if mine.empty:
+        return f"Leave {name} where it is: {alone} (upper end of its 90 % interval)."
+    most, at, ends = mine["high"].iloc[0], mine["parameters"].iloc[0], "(upper ends of 90 % intervals)"
+    if most < _NEGLIGIBLE:
+        return f"Leave {name} where it is: {alone}, and in no pair more than {_percent(most)} {ends}."
+    return f"Whether {name} matters is not settled: {alone}, but {at} may explain up to {_percent(most)} {ends}."
 
 
 def _advice(model: FunctionalANOVA, basins: pd.DataFrame) -> list[str]:
@@ -151,25 +173,21 @@ def _advice(model: FunctionalANOVA, basins: pd.DataFrame) -> list[str]:
         share = mains.loc[mains["parameters"] == row["parameter"], "share"]
         if float(share.iloc[0]) >= _NEGLIGIBLE:
             lines.append(_basin_words(row))
-    sure = pairs[pairs["p_holm"] < 0.05]
-    for row in sure.to_dict("records"):
+    tied: set[str] = set()
+    for row in pairs[pairs["p_holm"] < 0.05].to_dict("records"):
         one, other = str(row["parameters"]).split(" × ")
-        lines.append(
-            f"Tune {one} and {other} together: beyond what each does alone they explain "
-            f"{_percent(row['share'])} ({_percent(row['low'])} to {_percent(row['high'])}; p = {row['p_holm']:.1g})."
-        )
-    tied = {name for pair in sure["parameters"] for name in pair.split(" × ")}
-    little = mains[(mains["high"] < _NEGLIGIBLE) & ~mains["parameters"].isin(tied)]
-    for row in little.to_dict("records"):
-        lines.append(
-            f"Leave {row['parameters']} where it is: alone it explains at most {_percent(row['high'])} "
-            "(upper end of its 90 % interval), and no pair with it stands out."
-        )
-    unsure = mains[~mains["parameters"].isin([first["parameters"], *tied, *little["parameters"]])]
-    unsure = unsure[unsure["low"].fillna(0.0) <= 0.0]
+        beyond = f"beyond what each does alone they explain {_percent(row['share'])}{_between(row)}"
+        if row["share"] < _NEGLIGIBLE:
+            lines.append(f"{one} and {other} act together, but little: {beyond}.")
+        else:
+            tied |= {one, other}
+            lines.append(f"Tune {one} and {other} together: {beyond}.")
+    for row in mains[(mains["high"] < _NEGLIGIBLE) & ~mains["parameters"].isin(tied)].to_dict("records"):
+        lines.append(_little_words(row, pairs))
+    unsure = mains[(mains["low"] <= 0) & (mains["high"] >= _NEGLIGIBLE) & ~mains["parameters"].isin(tied)]
     if len(unsure):
         names = ", ".join(f"{r['parameters']} ({_percent(r['share'])}{_between(r)})" for _, r in unsure.iterrows())
-        lines.append(f"Not clear from {model.n_trials_} trials whether it matters: {names}.")
+        lines.append(f"Not clear from {model.n_trials_} trials whether it matters alone: {names}.")
     lines.append(f"The forest predicts trials that it did not see with R² = {model.oob_r2_:.2f}.")
     if table["note"].iloc[0]:
         lines.append(f"The shares have no intervals: {table['note'].iloc[0]}.")
@@ -178,7 +196,8 @@ def _advice(model: FunctionalANOVA, basins: pd.DataFrame) -> list[str]:
 
 def _basin_words(row: Mapping[Any, Any]) -> str:
     if row["low"] == row["high"]:
-        return f"The best {row['parameter']} is {_value(row['best'])}, on average over the other settings."
+        others = f"; about as good: {', '.join(map(_value, row['as_good']))}" if row["as_good"] else ""
+        return f"The best {row['parameter']} is {_value(row['best'])}, on average over the other settings{others}."
     ends = f"from {_value(row['low'])} to {_value(row['high'])}"
     open_ends = [f"the {which} end" for which, side in _SIDES.items() if row[f"open_{side}"]]
     beyond = f"; it reaches {' and '.join(open_ends)} of what was tried" if open_ends else ""

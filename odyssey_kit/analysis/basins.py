@@ -22,8 +22,9 @@ __all__ = ["find_basins", "smooth_optimum"]
 RESAMPLES = 200
 LEVEL = 0.90
 _GRID = 121
-# A third of the trials for each point: narrow enough for a basin of a decade in four.
-_NEIGHBOURS = 1 / 3
+# A third of the trials for each point: narrow enough for a basin of a decade in four. More than 200 trials allow
+# fewer: else the smoothing widens a basin by more than its interval knows.
+_NEIGHBOURS, _SMOOTHED_TRIALS = 1 / 3, 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,8 @@ def _grid(x: np.ndarray) -> np.ndarray:
 def _smooth(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
     # Resampled trials repeat; a hair's breadth apart no neighbourhood has a width of zero.
     apart = x + np.linspace(0.0, 1e-9, len(x)) * np.ptp(at)
-    return np.asarray(lowess(y, apart, frac=_NEIGHBOURS, it=0, xvals=at))
+    fraction = _NEIGHBOURS * min(1.0, (_SMOOTHED_TRIALS / len(x)) ** (1 / 3))
+    return np.asarray(lowess(y, apart, frac=fraction, it=0, xvals=at))
 
 
 def smooth_optimum(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> float:

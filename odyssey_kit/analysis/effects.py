@@ -33,7 +33,7 @@ ESTIMANDS = ("corrected", "forest", "tree")
 ENOUGH_ROWS = 100
 # Up to so many leaves in all trees the variance of the averaged forest is summed exactly; beyond, it is
 # integrated over Sobol points, with a relative error of about 1e-4, which then is in `rest` too.
-_EXACT_LEAVES = 4_000
+_EXACT_LEAVES = 20_000
 _INTEGRATION_POINTS = 1 << 15
 
 
@@ -198,7 +198,9 @@ def plain_table(effects: Effects, order: int, estimand: str) -> pd.DataFrame:
     if estimand == "tree":
         shares = per_tree.mean(axis=0)
     else:
-        shares = effects.averaged.effects(subsets) / effects.forest_variance
+        own = effects.averaged.effects(subsets)
+        # All effects of all orders are the whole, and are summed exactly.
+        shares = own / (own.sum() if order == len(effects.measures) else effects.forest_variance)
     spread = np.append(per_tree.std(axis=0, ddof=1), (1 - per_tree.sum(axis=1)).std(ddof=1))
     return _rows(subsets, share=np.append(shares, 1 - shares.sum()), sd_over_trees=spread)
 

@@ -2,7 +2,7 @@
 
 Trees are scikit-learn's. They are drawn here and not by its forest, because repeated configurations
 must be left out together, and because small trees cost less than the forest's bookkeeping. May
-import numpy, scikit-learn, `space` and `analysis.forest`.
+import numpy, scikit-learn, `space`, `analysis.forest` and `analysis.measure`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ from sklearn import config_context
 from sklearn.tree import DecisionTreeRegressor
 
 from odyssey_kit.analysis.forest import LeafBoxes, forest_boxes
+from odyssey_kit.analysis.measure import measures
 from odyssey_kit.space import Categorical, SearchSpace
 
 __all__ = ["Forest", "grow", "repeated"]
+
+# Standard deviations; independent draws repeat so often about once in ten thousand tables.
+_UNLIKELY = 4.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,15 +72,29 @@ def _columns(units: np.ndarray, choices: Sequence[int]) -> np.ndarray:
 
 
 def repeated(units: np.ndarray, space: SearchSpace) -> np.ndarray:
-    """Return a group for each row: rows with the same values of all continuous hyperparameters.
+    """Return a group for each row: rows that were one draw of the space, of a paired study or run several times.
 
-    A continuous value does not repeat by chance, so equal ones were one draw: of a paired study, or
-    of several runs of a configuration. In a space without any, rows repeat by chance and are their own groups.
+    A continuous value does not repeat by chance, so rows with the same values of all continuous
+    hyperparameters were one draw. In a space without any, configurations repeat by chance too; they
+    are taken for one draw only where they repeat more often than independent draws would.
     """
     continuous = [k for k, law in enumerate(space.values()) if law.values() is None]
-    if not continuous:
-        return np.arange(len(units))
-    return np.unique(units[:, continuous], axis=0, return_inverse=True)[1].ravel()
+    table = units[:, continuous] if continuous else units
+    same = np.unique(table, axis=0, return_inverse=True)[1].ravel()
+    return same if continuous or _more_than_chance(same, space) else np.arange(len(units))
+
+
+def _more_than_chance(same: np.ndarray, space: SearchSpace) -> bool:
+    """Say whether more pairs of rows are equal than independent draws of a discrete space would make.
+
+    The number of equal pairs is a U-statistic: with p and q the probabilities that two and that three
+    draws are equal, it has mean C(n,2) p and variance C(n,2) p (1 - p) + n (n-1) (n-2) (q - p²).
+    """
+    n, laws = len(same), measures(space)
+    p, q = (float(np.prod([(np.asarray(law.mass) ** size).sum() for law in laws])) for size in (2, 3))
+    sizes, pairs = np.bincount(same), n * (n - 1) / 2
+    variance = pairs * p * (1 - p) + n * (n - 1) * (n - 2) * (q - p * p)
+    return bool((sizes * (sizes - 1) / 2).sum() - pairs * p > _UNLIKELY * np.sqrt(variance))
 
 
 def grow(
