@@ -12,6 +12,7 @@ import made_up
 import numpy as np
 import pandas as pd
 import pytest
+from own_tables import own_table
 
 import odyssey_kit as ok
 from odyssey_kit.analysis.advice import _basin_words, _little_words, basin_of_curve
@@ -32,6 +33,10 @@ def odyssey(*arguments: str, folder: Path, code: int = 0) -> str:
     return run.stdout if code == 0 else run.stderr
 
 
+def shares_of(found: dict) -> dict[str, dict]:
+    return {row["parameters"]: row for row in found["importances"]}
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> Path:
     """Return a folder with a study, somebody's CSV file and a search space."""
@@ -41,6 +46,8 @@ def files(tmp_path_factory) -> Path:
     table = surface.trials(200, seed=1).rename(columns={"loss": "error"})
     table.to_csv(folder / "runs.csv", index=False)
     table.drop(columns="dropout").to_parquet(folder / "runs.parquet")
+    own = own_table()
+    own.assign(accuracy=-own["loss"], dev=-own["dev"]).to_csv(folder / "own.csv", index=False)
     (folder / "space.json").write_text(json.dumps(surface.space.to_dict()), encoding="utf-8")
     return folder
 
@@ -52,14 +59,21 @@ def test_a_study_gets_shares_a_comparison_and_advice(files):
     assert " %" in first
     assert "- Tune learning_rate first: alone it explains" in shown
     assert "1 comparison with V within each task" in shown
+    assert "160 trials, lower is better\n" in shown
+    assert first.split()[-2:] == ["<1e-4", "1"]
     # NFG is 0.6 worse in every made-up trial.
     assert "best 10 % by validation: different: NFG." in " ".join(shown.split())
 
 
 def test_json_has_everything_and_no_words_for_missing_numbers(files):
     found = json.loads(odyssey("study", "--json", "--margin", "0.2", folder=files))
-    assert set(found) == {"name", "advice", "notes", "importances", "basins", "comparison"}
-    shares = {row["parameters"]: row for row in found["importances"]}
+    assert set(found) == {"name", "advice", "notes", "direction", "counts", "importances", "basins", "comparison"}
+    assert found["direction"] == "minimize"
+    counts = {"trials": 160, "diverged": 0, "failed": 0, "set_to_worst": 0, "capped": 0}
+    assert found["counts"] == [{"task": "jsb-chorales", **counts}]
+    # Words have tiny p-values as such; a program gets the number.
+    assert shares_of(found)["learning_rate"]["p_holm"] < 1e-4
+    shares = shares_of(found)
     assert shares["learning_rate"]["low"] < 0.60 * 0.36 / (0.36 + 0.09) < shares["learning_rate"]["high"]
     assert shares["rest"]["p"] is None
     assert found["comparison"][0]["verdict"] == "different"
@@ -104,12 +118,31 @@ def test_the_report_opens_without_a_network(files, chromium):
         (["runs.csv", "--parameters", "layers"], "target 'test_metric' does not exist"),
         (["runs.csv", "--space", "runs.csv"], "is no search space"),
         (["study", "--variant", "NP"], "no trials of variant 'NP' in"),
+        (["own.csv", "--html", "."], r"--html is \., which is a folder; give a file in it, such as report\.html"),
+        (["own.csv", "--html", "own.csv/report.html"], "cannot be written .*; give a file in a folder of yours"),
+        (["own.csv", "--parameters", "rate,rate"], "hyperparameter 'rate' is named more than once"),
+        (["own.csv", "--parameters", "rate", "--variant-column", "cell"], "the table has no column 'cell'; it has: "),
+        (
+            ["own.csv", "--parameters", "rate", "--sampling", "often", "--target", "loss"],
+            "sampling is 'often', expected",
+        ),
     ],
 )
 def test_what_cannot_be_analysed_says_why(files, arguments, said):
     error = odyssey(*arguments, folder=files, code=2)
     assert re.search(said, error)
     assert error.count("\n") == 1
+
+
+def test_somebodys_file_says_what_is_compared_and_which_way_is_better(files):
+    names = ["--parameters", "rate,drop", "--variant-column", "model", "--top", "0.2"]
+    asked = [*names, "--target", "accuracy", "--maximize", "--valid", "dev", "--groups", "draw", "--random-state", "1"]
+    shown = " ".join(odyssey("own.csv", *asked, "--sampling", "random", folder=files).split())
+    assert "120 trials, higher is better" in shown
+    assert "The best rate is" in shown and "0.01, on average" in shown
+    assert "Against lstm, best 20 % by dev: different: gru." in shown
+    assert "60 independent trials; intervals were measured at 100" in shown
+    assert "flatter" not in shown and "sounds like" not in shown
 
 
 # ---- words ----------------------------------------------------------------------------------

@@ -547,7 +547,6 @@ def test_an_estimate_below_zero_has_an_interval_that_reaches_zero():
         space = {"layers": ok.UniformInteger(low=1, high=4), **{c: ok.Uniform(low=0.0, high=1.0) for c in "xyz"}}
         model = ok.FunctionalANOVA(space=ok.SearchSpace(space), random_state=seed)
         found = model.fit(table, table["layers"] + 0.5 * rng.standard_normal(200)).importances(2)
-        found = found[found["parameters"] != "rest"]  # which has an interval of its own
         negative = found[found["share"] <= 0]
         below += len(negative)
         assert (negative["low"] == 0).all() and (found["low"] <= found["high"]).all()

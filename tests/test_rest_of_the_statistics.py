@@ -70,7 +70,8 @@ def paired(shift: float, n: int = 40, noise: float = 0.05) -> pd.DataFrame:
     arms = []
     for name, extra in (("V", 0.0), ("X", shift)):
         metric = level + extra + noise * rng.standard_normal(n)
-        arms.append(table(name, valid_metric=metric, params_learning_rate=rate))
+        test = metric + 1e-6 * rng.standard_normal(n)
+        arms.append(table(name, valid_metric=metric, test_metric=test, params_learning_rate=rate))
     return pd.concat(arms, ignore_index=True)
 
 

@@ -218,9 +218,8 @@ def _comparison_words(comparison: Comparison) -> list[str]:
         parts = []
         for verdict, group in rows.groupby("verdict", sort=False):
             parts.append(f"{verdict}: {', '.join(group['variant'])}")
-        lines.append(
-            f"Against {comparison.baseline}{on}, best {100 * comparison.top:.3g} % by validation: {'; '.join(parts)}."
-        )
+        best = f"best {100 * comparison.top:.3g} % by {comparison.selected_by}"
+        lines.append(f"Against {comparison.baseline}{on}, {best}: {'; '.join(parts)}.")
     return lines
 
 
@@ -287,7 +286,7 @@ def analyze(
     if told := unstated(direction, target, frame):
         warnings.warn(told, UserWarning, stacklevel=2)
         notes.append(f"{told}.")
-    turn, direction = sign(direction), direction or "minimize"
+    direction = direction or "minimize"
     if valid is not None:
         numeric_column(frame, valid, what="column to select by")
     space = space if space is not None else getattr(trials, "space", None)
@@ -306,21 +305,7 @@ def analyze(
                 raise UsageError(f"no trials of {column} {chosen!r} in {name!r}")
             frame = frame[frame[column] == chosen]
     settings |= {"direction": direction, "groups": None if groups is None else _GROUPS}
-    models, tables, basins, advice = {}, [], [], []
-    tasks = frame["task"].unique().tolist() if "task" in frame else [""]
-    with warnings.catch_warnings():
-        # What they say stands in the advice.
-        warnings.filterwarnings("ignore", message="out-of-bag R2 is", category=UserWarning)
-        for each in tasks:
-            cell = frame[frame["task"] == each] if "task" in frame else frame
-            several = "variant" in cell and len(cell["variant"].unique()) > 1
-            model = fanova(cell, target=target, space=space, with_variant=several, **settings)
-            models[str(each)] = model
-            tables.append(model.importances(min(2, len(model.parameters_))).assign(task=each))
-            found = pd.DataFrame([_basin(model, parameter, turn) for parameter in space]).assign(task=each)
-            basins.append(found)
-            lines = _advice(model, found)
-            advice += [f"{each}: {line}" for line in lines] if len(tasks) > 1 else lines
+    models, tables, basins, advice = _explained(frame, target, space, settings)
     asked = {"top": top, "margin": margin, "direction": direction, "random_state": settings.get("random_state", 0)}
     comparison = _compared(frame, baseline, target, valid, asked, notes)
     if comparison is not None:
@@ -337,9 +322,31 @@ def analyze(
     )
 
 
-def _basin(model: FunctionalANOVA, parameter: str, turn: int) -> dict[str, Any]:
+def _explained(
+    frame: pd.DataFrame, target: str, space: SearchSpace, settings: Mapping[str, Any]
+) -> tuple[dict[str, FunctionalANOVA], list[pd.DataFrame], list[pd.DataFrame], list[str]]:
+    """Return the model of each task, its shares, its basins, and advice."""
+    models, tables, basins, advice = {}, [], [], []
+    tasks = frame["task"].unique().tolist() if "task" in frame else [""]
+    with warnings.catch_warnings():
+        # What they say stands in the advice.
+        warnings.filterwarnings("ignore", message="out-of-bag R2 is", category=UserWarning)
+        for each in tasks:
+            cell = frame[frame["task"] == each] if "task" in frame else frame
+            several = "variant" in cell and len(cell["variant"].unique()) > 1
+            model = fanova(cell, target=target, space=space, with_variant=several, **settings)
+            models[str(each)] = model
+            tables.append(model.importances(min(2, len(model.parameters_))).assign(task=each))
+            found = pd.DataFrame([_basin(model, parameter) for parameter in space]).assign(task=each)
+            basins.append(found)
+            lines = _advice(model, found)
+            advice += [f"{each}: {line}" for line in lines] if len(tasks) > 1 else lines
+    return models, tables, basins, advice
+
+
+def _basin(model: FunctionalANOVA, parameter: str) -> dict[str, Any]:
     """Return the basin of a hyperparameter; of a target that is maximised that of its negative, turned back."""
-    curve = model.marginal(parameter)
+    curve, turn = model.marginal(parameter), sign(model.direction)
     found = basin_of_curve(curve.assign(mean=turn * curve["mean"]))
     return found | {end: turn * found[end] for end in ("mean_at_best", "mean_at_worst")}
 
@@ -374,8 +381,10 @@ def _compared(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             comparison = compare(table, baseline=chosen, metric=metric, by=by, **asked)
-        notes += [f"{warning.message}." for warning in caught if issubclass(warning.category, UserWarning)]
+        said = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+        notes += [f"{words.replace(metric, target)}." for words in said]
     except UsageError as error:
         notes.append(f"The variants are not compared: {error}.")
         return None
-    return replace(comparison, metric=target)
+    # By the names that the table's owner knows.
+    return comparison if metric == target else replace(comparison, metric=target, by=valid or target)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Literal
 
 from odyssey_kit.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["DIRECTIONS", "Direction", "better", "sign", "unstated"]
 
@@ -68,6 +69,7 @@ def unstated(direction: str | None, metric: str, frame: pd.DataFrame) -> str:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> bool(unstated(None, "valAccuracy", pd.DataFrame())), bool(unstated(None, "accuracy_loss", pd.DataFrame()))
     (True, False)
     >>> unstated("minimize", "accuracy", pd.DataFrame())

@@ -27,7 +27,7 @@ _READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".json": pd.read_j
 # From so many-fold a range on, a positive whole number is taken to be searched on a log scale.
 _LOG_RATIO = 50
 # So few different numbers, each of them so often, were a list to choose from.
-_GRID, _REPEATS = 10, 2
+_GRID, _REPEATS = 10, 3
 
 
 def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -145,7 +145,7 @@ def guess_space(frame: pd.DataFrame, parameters: Sequence[str] | None = None) ->
 
     Examples
     --------
-    >>> runs = pd.DataFrame({"params_rate": [1e-3, 1e-4, 1e-2] * 2, "params_momentum": [0.1, 0.25, 0.4, 0.6, 0.7, 0.9]})
+    >>> runs = pd.DataFrame({"params_rate": [1e-3, 1e-4, 1e-2] * 3})
     >>> guess_space(runs)["rate"]
     Categorical(choices=(0.0001, 0.001, 0.01))
     """

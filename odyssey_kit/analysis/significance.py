@@ -46,6 +46,8 @@ class Comparison:
         One row a task and variant; the columns are explained in `compare`.
     baseline, metric : str
         What was compared with, and in which column.
+    by : str
+        The column by which trials were selected.
     top : float
         The fraction of trials that was selected.
     margin : float, optional
@@ -63,6 +65,7 @@ class Comparison:
     margin: float | None = None
     paired: bool = False
     direction: Direction = "minimize"
+    by: str = "valid_metric"
 
     def to_frame(self) -> pd.DataFrame:
         """Return a copy of the table."""
@@ -75,14 +78,19 @@ class Comparison:
         many = " or ".join(map(str, sizes))
         return f"{many} comparison{'' if sizes == [1] else 's'} with {self.baseline} within each task"
 
+    @property
+    def selected_by(self) -> str:
+        """What trials were selected by, in words."""
+        return "validation" if self.by == "valid_metric" else self.by
+
     def __repr__(self) -> str:
-        what = f"{self.metric} of the best {self.top:.3g} by validation"
+        what = f"{self.metric} of the best {self.top:.3g} by {self.selected_by}"
         return f"Comparison with {self.baseline!r}: {what}, {self.family}\n{self._shown().to_string(index=False)}"
 
     def _repr_html_(self) -> str:
         equal = "" if self.margin is None else f" Equivalent means a difference within ±{self.margin:g}."
         caption = (
-            f"{self.metric} of the best {self.top:.3g} of the trials by validation, against {self.baseline}. "
+            f"{self.metric} of the best {self.top:.3g} of the trials by {self.selected_by}, against {self.baseline}. "
             f"Intervals and verdicts by redrawing the trials and selecting again; beside them Welch's t-test on the "
             f"selected, two-sided. Holm's correction; family: {self.family}. "
             f"{better(self.direction).capitalize()}.{equal}"
@@ -199,9 +207,8 @@ def _selected_by_itself(frame: pd.DataFrame, metric: str, by: str, top: float) -
     if top == 1 or not np.array_equal(frame[metric].astype(float), frame[by].astype(float), equal_nan=True):
         return ""
     return (
-        f"trials are selected by {by}, which equals the {metric} that is compared in every trial: the best by chance "
-        "look better than they are. Give a validation metric (valid= of ok.trials_from_table, or --valid), or "
-        "compare all trials (top=1, or --top 1)"
+        "trials are selected by the very values that are compared, so the best by chance look better than they are. "
+        "Give a validation metric (valid= of ok.trials_from_table, or --valid), or compare all trials (top=1, --top 1)"
     )
 
 
@@ -339,4 +346,5 @@ def compare(
         margin=margin,
         paired=paired,
         direction=direction or "minimize",
+        by=by,
     )

@@ -1,9 +1,11 @@
-"""How numbers of an analysis are worded, alike on a terminal and in a page. May import nothing of the package."""
+"""How numbers of an analysis are worded, alike on a terminal and in a page. May import `analysis.direction`."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
+
+from odyssey_kit.analysis.direction import better
 
 __all__ = ["p_value", "trial_counts", "trials_in_words"]
 
@@ -45,14 +47,14 @@ def trial_counts(model: Any) -> dict[str, int]:
 
 
 def trials_in_words(model: Any) -> str:
-    """Return `trial_counts` in one line that leaves out what is zero."""
+    """Return `trial_counts` and the direction in one line that leaves out what is zero."""
     counts = trial_counts(model)
     instead = "the worst value" if isinstance(model.diverged, str) else f"{model.diverged:g}"
     endings = {
         "diverged": "diverged",
         "failed": "failed and left out",
-        "set_to_worst": f"without a {model.target}, set to {instead}",
+        "set_to_worst": f"without a finite {model.target}, set to {instead}",
         "capped": f"beyond {model.cap or 0:g} and set to it",
     }
     parts = [f"{counts[name]:,} {words}" for name, words in endings.items() if counts[name]]
-    return f"{counts['trials']:,} trials{': ' if parts else ''}{'; '.join(parts)}"
+    return "; ".join([f"{counts['trials']:,} trials, {better(model.direction)}", *parts])
