@@ -63,9 +63,10 @@ def _beside_the_paper(study: StudySpec, trials: pd.DataFrame) -> str:
         table, best = beside_figure3(counted), best_by_validation(counted)
     except UsageError:  # a task that is not the paper's, or too few trials for a best tenth
         return ""
+    order = [cell.name for cell in study.variants]
     rows = [
         f"| {row['task']} | {row['variant']} | {row['n']} | {row['mean']:.3f} | {_printed(row)} |"
-        for row in table.to_dict("records")
+        for row in sorted(table.to_dict("records"), key=lambda row: (row["task"], order.index(row["variant"])))
     ]
     ones = [
         f"Best trial by validation on {row['task']}: {row['variant']}, test {row['test_metric']:.3f}; "
