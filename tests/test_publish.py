@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +17,12 @@ import odyssey_kit as ok
 pytest.importorskip("numba", reason="a study needs the extra [train]")
 
 import fake_work
+import made_up
 
 from odyssey_kit.analysis import check_trials
 from odyssey_kit.search import export, open_for_reading, open_for_writing, published_folder, published_results
 from odyssey_kit.search import study_status as status
+from odyssey_kit.search.card import card
 
 STUDY = fake_work.study(n_trials=8, title="A made-up study for the tests.")
 FILES = ["CARD.md", "curves.parquet", "study.json", "trials.parquet"]
@@ -217,6 +220,31 @@ def test_the_card_says_what_ran(folder, store_file):
         assert said in text, said
     assert "Partial" not in text
     assert "{" not in text
+
+
+def test_the_card_of_the_papers_own_column_lays_it_beside_the_paper(folder):
+    study = ok.named_study("odyssey-jsb")
+    trials = made_up.trials(n_per_cell=40, variants=("V", "NOAF"), n_diverged=0).assign(in_prefix=True)
+    description = {"counts": {"planned": 80, "complete": 80, "diverged": 0, "failed": 0}, "prefix": 40, "machines": []}
+    text = card(study, description, trials, "Why it differs.\n")
+    best = trials[trials["variant"] == "V"].nsmallest(4, "valid_metric")["test_metric"].mean()
+    # Figure 3's mean of vanilla is 8.55; NOAF's lies above the end of the axis.
+    assert re.search(rf"\| jsb-chorales \| V \| 4 \| {best:.3f} \| 8\.55\d \| \+{100 * (best / 8.55 - 1):.0f}", text)
+    assert re.search(r"\| NOAF \| 4 \| [\d.]+ \| ≥ 8\.\d+ \| ≤ ", text)
+    assert "the paper's: NIAF, 8.38." in text
+    assert "## Notes\n\nWhy it differs.\n\n## Licence" in text
+    for other in (ok.named_study("odyssey-jsb-raw"), ok.named_study("odyssey-jsb-wide")):
+        assert "Beside the paper" not in card(other, description, trials)
+    assert "Beside the paper" not in card(study, description, trials.head(10))
+
+
+def test_notes_written_by_hand_stand_in_the_card(folder, store_file):
+    fill(store_file)
+    publish(store_file, folder)
+    assert "## Notes" not in (folder / "CARD.md").read_text("utf-8")
+    (folder / "NOTES.md").write_text("What was found.\n", encoding="utf-8")
+    publish(store_file, folder)
+    assert "## Notes\n\nWhat was found.\n" in (folder / "CARD.md").read_text("utf-8")
 
 
 def test_a_card_of_a_part_says_so(folder, store_file):

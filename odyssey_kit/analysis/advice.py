@@ -144,7 +144,7 @@ def _little_words(row: Mapping[Any, Any], pairs: pd.DataFrame) -> str:
     """Say that a hyperparameter does little, or how much it may still do in a pair: absence needs an upper bound."""
     name = row["parameters"]
     alone = f"alone it explains at most {_percent(row['high'])}"
-    partners = pairs["parameters"].map(lambda pair: name in pair.split(" × ")).astype(bool)
+    partners = pairs["parameters"].map(lambda pair: name in str(pair).split(" × ")).astype(bool)
     mine = pairs[partners].sort_values("high", ascending=False)
     if mine.empty:
         return f"Leave {name} where it is: {alone} (upper end of its 90 % interval)."

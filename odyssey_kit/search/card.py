@@ -7,7 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from odyssey_kit.errors import UsageError
 from odyssey_kit.search.study import StudySpec
+from odyssey_kit.space import ODYSSEY_SPACE
+from odyssey_kit.training import Protocol
 
 __all__ = ["card"]
 
@@ -49,8 +52,41 @@ def _settings(study: StudySpec) -> str:
     return "\n".join(lines)
 
 
-def card(study: StudySpec, description: dict[str, Any], trials: pd.DataFrame) -> str:
-    """Return the card as Markdown."""
+def _beside_the_paper(study: StudySpec, trials: pd.DataFrame) -> str:
+    """Return the section that lays the best tenths beside the paper's, of a study under its protocol; else nothing."""
+    if study.given or study.space != ODYSSEY_SPACE or study.protocol != Protocol():
+        return ""
+    from odyssey_kit.analysis.beside_paper import beside_figure3, best_by_validation  # brings forests
+
+    counted = trials[trials["in_prefix"]]
+    try:
+        table, best = beside_figure3(counted), best_by_validation(counted)
+    except UsageError:  # a task that is not the paper's, or too few trials for a best tenth
+        return ""
+    order = [cell.name for cell in study.variants]
+    rows = [
+        f"| {row['task']} | {row['variant']} | {row['n']} | {row['mean']:.3f} | {_printed(row)} |"
+        for row in sorted(table.to_dict("records"), key=lambda row: (row["task"], order.index(row["variant"])))
+    ]
+    ones = [
+        f"Best trial by validation on {row['task']}: {row['variant']}, test {row['test_metric']:.3f}; "
+        f"the paper's: {row['paper_variant']}, {row['paper_test_metric']:.2f}."
+        for row in best.to_dict("records")
+    ]
+    return _BESIDE.format(rows="\n".join(rows), best="\n".join(ones))
+
+
+def _printed(row: dict[Any, Any]) -> str:
+    """Return the paper's mean and how far ours is above it."""
+    if pd.isna(row["paper_mean"]):
+        return "– | –"
+    cut = "mean" in str(row["off_scale"]).split()  # the paper's axis ends below it
+    bound = "≥ " if cut else ""
+    return f"{bound}{row['paper_mean']:.3f} | {'≤ ' if cut else ''}{100 * (row['mean'] / row['paper_mean'] - 1):+.1f} %"
+
+
+def card(study: StudySpec, description: dict[str, Any], trials: pd.DataFrame, notes: str = "") -> str:
+    """Return the card as Markdown; notes are what somebody wrote about the study by hand."""
     counts, protocol = description["counts"], study.protocol
     done = counts["complete"] + counts["diverged"] + counts["failed"]
     facts = {
@@ -80,6 +116,8 @@ def card(study: StudySpec, description: dict[str, Any], trials: pd.DataFrame) ->
         "protocol": _settings(study),
         "epochs": f"{protocol.max_epochs} epochs a trial"
         + ("; the Odyssey trained up to 150" if protocol.max_epochs < 150 else ""),
+        "beside": _beside_the_paper(study, trials),
+        "notes": f"## Notes\n\n{notes.strip()}\n\n" if notes.strip() else "",
     }
     return _CARD.format_map(facts)
 
@@ -117,7 +155,7 @@ drawn again. {complete} trials complete, {diverged} diverged (a result, kept as 
 
 {protocol}
 
-## Licence
+{beside}{notes}## Licence
 
 The tables are released under the project's MIT licence; the data set keeps its own.
 
@@ -126,4 +164,17 @@ The tables are released under the project's MIT licence; the data set keeps its 
 - At most {epochs}.
 - A trial is bit-identical on one machine with one set of versions; elsewhere training amplifies rounding.
 - Seconds are processor time, measured while other work may have shared the caches; on a GPU they are wall time.
+"""
+
+_BESIDE = """## Beside the paper
+
+Mean test metric of the best tenth of each variant's counted trials, chosen by validation, and what the paper's
+Figure 3 shows, read off the print. The metric is the column `test_metric`.
+
+| data set | variant | trials | mean | paper | gap |
+| --- | --- | --- | --- | --- | --- |
+{rows}
+
+{best}
+
 """

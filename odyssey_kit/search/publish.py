@@ -1,7 +1,8 @@
 """Publishing a study: from a store to typed tables and a card, and back.
 
-``results_cache/<study>/`` holds trials.parquet, curves.parquet, study.json and CARD.md. The way back
-is lossless, so a fresh clone goes on where the last commit stopped. May import `study`, `store`,
+``results_cache/<study>/`` holds trials.parquet, curves.parquet, study.json and CARD.md; NOTES.md beside
+them, written by hand, stands in the card. The way back is lossless, so a fresh clone goes on where the
+last commit stopped. May import `study`, `store`,
 `training`, `errors`, and the schema of `analysis`.
 """
 
@@ -142,7 +143,9 @@ def _write(study: StudySpec, trials: pd.DataFrame, curves: pd.DataFrame, prefix:
     # The tables are in place before the description that vouches for them. Its keys are not sorted: the
     # order of the space is the order in which it is drawn.
     _write_text(folder / "study.json", json.dumps(description, indent=1) + "\n")
-    _write_text(folder / "CARD.md", card(study, description, trials))
+    notes = folder / "NOTES.md"
+    words = notes.read_text(encoding="utf-8") if notes.is_file() else ""
+    _write_text(folder / "CARD.md", card(study, description, trials, words))
 
 
 def export(study: StudySpec, store: Store, folder: Path | None = None) -> Path:
