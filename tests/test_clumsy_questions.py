@@ -125,6 +125,9 @@ def fitted(frame: pd.DataFrame = RUNS, **settings) -> ok.FunctionalANOVA:
         (lambda: ok.trials_from_table(RUNS, test="loss", parameters="lr"), "parameters is 'lr', expected a list"),
         (lambda: ok.trials_from_table(RUNS, test="loss", space={"lr": (0, 1)}), "space is a dict, expected a Search"),
         # ---- the rest of the statistics
+        (lambda: ok.find_basins(rates(np.inf)), "is not positive and finite or does not vary: no log scale"),
+        (lambda: ok.find_basins(rates(), tolerance="a"), "tolerance is 'a', expected a positive number in units of"),
+        (lambda: ok.find_basins(rates(), random_state="a"), "random_state is 'a', expected 0 or more, a whole number"),
         (lambda: ok.learning_rate_scaling(rates(0.0)), "the learning rate is 0 in row 0, expected positive numbers"),
         (lambda: ok.learning_rate_scaling(rates(-1.0)), "the learning rate is -1 in row 0, expected positive numbers"),
         (

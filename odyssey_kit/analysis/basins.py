@@ -1,6 +1,6 @@
 """The basin of good learning rates: where it is lowest, how wide it is, and what training costs across it.
 
-May import `errors`, `analysis.design`, `analysis.schema` and `analysis.trials`.
+May import `errors`, `analysis.checks`, `analysis.design`, `analysis.schema` and `analysis.trials`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.nonparametric.smoothers_lowess import lowess
 
+from odyssey_kit.analysis.checks import check_seed, is_number
 from odyssey_kit.analysis.design import clean_target
 from odyssey_kit.analysis.schema import PARAMETER_PREFIX
 from odyssey_kit.analysis.trials import Trials, as_trials, numeric_column
@@ -119,15 +120,18 @@ def find_basins(
     trials = as_trials(trials)
     column = parameter if parameter in trials.frame else PARAMETER_PREFIX + parameter
     numeric_column(trials.frame, column, what="hyperparameter")
-    if tolerance is not None and not tolerance > 0:
+    check_seed(random_state)
+    if tolerance is not None and not (is_number(tolerance) and tolerance > 0):
         raise UsageError(f"tolerance is {tolerance!r}, expected a positive number in units of {metric}")
     rows = []
     for (task, variant), cell in trials.frame.groupby(["task", "variant"], sort=False):
         target = clean_target(cell, name=metric, diverged="worst", cap=cap)
         kept = cell[target.kept]
         values, y = kept[column].to_numpy(float), target.values  # noqa: PD011
-        if not (values > 0).all() or np.ptp(values) == 0:
-            raise UsageError(f"{column!r} of {variant!r} on {task!r} is not positive or does not vary: no log scale")
+        if not (np.isfinite(values) & (values > 0)).all() or np.ptp(values) == 0:
+            raise UsageError(
+                f"{column!r} of {variant!r} on {task!r} is not positive and finite or does not vary: no log scale"
+            )
         x, at = np.log10(values), _grid(np.log10(values))
         basin = _basin(x, y, at, tolerance)
         rng, again = np.random.default_rng(random_state), []
