@@ -67,11 +67,12 @@ def paired(shift: float, n: int = 40, noise: float = 0.05) -> pd.DataFrame:
     rng = np.random.default_rng(3)
     rate = rng.random(n)
     level = 9 + 4 * (rate - 0.5) ** 2 + rng.standard_normal(n)
+    # The test metric is another column than the one that trials are chosen by; the same in both arms, for ties.
+    apart = 1e-6 * np.arange(n)
     arms = []
     for name, extra in (("V", 0.0), ("X", shift)):
         metric = level + extra + noise * rng.standard_normal(n)
-        test = metric + 1e-6 * rng.standard_normal(n)
-        arms.append(table(name, valid_metric=metric, test_metric=test, params_learning_rate=rate))
+        arms.append(table(name, valid_metric=metric, test_metric=metric + apart, params_learning_rate=rate))
     return pd.concat(arms, ignore_index=True)
 
 
@@ -168,7 +169,7 @@ def test_the_slope_against_the_batch_size():
 
 def test_what_has_no_basin_says_why():
     frame = bowl(60)
-    with pytest.raises(ok.UsageError, match="not positive or does not vary"):
+    with pytest.raises(ok.UsageError, match="not positive and finite or does not vary"):
         ok.find_basins(frame.assign(params_learning_rate=0.0))
     with pytest.raises(ok.UsageError, match="tolerance is 0, expected a positive number"):
         ok.find_basins(frame, tolerance=0)
