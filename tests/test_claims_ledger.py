@@ -243,6 +243,28 @@ def test_a_stand_in_decides_only_the_direction_and_never_overrules() -> None:
     assert "not tested on speech and handwriting" in found.data
 
 
+def test_a_claim_tested_on_some_of_its_tasks_says_on_how_many() -> None:
+    """In the sentence, in the tables of command and notebook, and as JSON; a claim of music alone says nothing."""
+    studies = ("odyssey-jsb", "odyssey-spoken-digits", "odyssey-unipen")
+
+    def tested(name: str, *tasks: str) -> ok.analysis.claims.Verdicts:  # type: ignore[name-defined]
+        cells = {"V": 0.0, "NFG": 2.0, "FGR": 2.0}
+        tables = [made.table(cells, law=made.flat, spread=0.3, n=100, task=task) for task in tasks]
+        return ok.check_claims(name, evidence=made.evidence(claims()[name], dict(zip(studies, tables, strict=False))))
+
+    found = tested("O2", "jsb-chorales")
+    assert found["O2"].scope == "1 of 3 tasks" and found["O2"].words == "reproduced, 1 of 3 tasks"
+    assert found["O2"].sentence.startswith("Reproduced on JSB Chorales (1 of 3 tasks): NFG − V")
+    assert "✓ reproduced, 1 of 3 tasks" in repr(found)
+    assert records(found)[0]["scope"] == "1 of 3 tasks"
+    beside = tested("O2", "jsb-chorales", "spoken-digits", "unipen-lines")["O2"]
+    assert beside.scope == "1 of 3 tasks", "the paper's own data decide alone"
+    stand_ins = tested("O2", "spoken-digits", "unipen-lines")["O2"]
+    assert (stand_ins.scope, stand_ins.own) == ("2 of 3 tasks", False)
+    assert tested("O2", "jsb-chorales", "timit", "iam-ondb")["O2"].scope == ""
+    assert tested("O8", "jsb-chorales")["O8"].scope == "" and tested("O2")["O2"].scope == ""
+
+
 def test_a_missed_rejection_is_never_called_reproduced() -> None:
     """A null of which nothing is known: the paper's criterion is met, and the verdict is undecided, with its power."""
     claim = claims()["O4"]
@@ -365,6 +387,7 @@ def _odyssey(*words: str) -> subprocess.CompletedProcess[str]:
 def test_the_command_prints_all_claims_and_one_whole() -> None:
     every = _odyssey("claims")
     assert every.returncode == 0 and "67 claims: " in every.stdout
+    assert "O3   ✓ reproduced, 1 of 3 tasks" in every.stdout, "of three data sets one is published"
     assert max(map(len, every.stdout.splitlines())) <= 100
     one = _odyssey("claims", "b7")
     assert one.returncode == 0 and "contradicted if: The interval excludes −1." in one.stdout
