@@ -185,8 +185,8 @@ def check_claims(ids: Iterable[str] | str | None = None, *, evidence: Evidence |
     Examples
     --------
     >>> import odyssey_kit as ok
-    >>> len(ok.check_claims())
-    67
+    >>> [item.claim.id for item in ok.check_claims(["O2", "B7"])]
+    ['O2', 'B7']
     """
     known = claims()
     wanted = [ids] if isinstance(ids, str) else list(known) if ids is None else list(ids)
