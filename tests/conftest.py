@@ -13,6 +13,11 @@ from typing import Any
 
 import pytest
 
+# pytest-xdist gives each worker a core, on which a library's threads would wait for those of the other workers. They
+# are counted when numpy is first imported, so it is said here.
+for _name in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{_name}_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 

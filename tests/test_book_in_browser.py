@@ -15,6 +15,7 @@ from conftest import BOOK, ROOT
 
 browser = pytest.importorskip("browser", reason="playwright is not installed: pip install -e '.[dev]'")
 pytestmark = pytest.mark.browser
+DATA = ".odyssey-chart-tools button:text('Data')"
 
 
 def _chapters() -> list[str]:
@@ -31,18 +32,57 @@ def addresses(built_book):
 
 # --- Each page ----------------------------------------------------------------------------------------------------
 
+PAGES = [*_chapters(), "search", "genindex"]
+# The address decides how scripts and tables are loaded, the mode how they are drawn: both at once is a long test.
+ELSEWHERE = [
+    pytest.param(address, mode, marks=[pytest.mark.slow] if address == "http" else [], id=f"{address}-{mode.name}")
+    for address in ("file", "http")
+    for mode in (browser.DARK, browser.PHONE)
+]
 
-@pytest.mark.parametrize("page", [*_chapters(), "search", "genindex"])
-@pytest.mark.parametrize("mode", browser.MODES, ids=lambda mode: mode.name)
-@pytest.mark.parametrize("address", ["file", "http"])
-def test_page_opens_complete_without_a_network(chromium, addresses, address, mode, page):
+
+@pytest.fixture(
+    scope="module", params=[(address, page) for address in ("file", "http") for page in PAGES], ids="-".join
+)
+def desktop(request, chromium, addresses):
+    """Give a page on a desktop, opened once for all tests that read it and change nothing."""
+    address, page = request.param
+    with browser.Visit(chromium, browser.DESKTOP) as visit:
+        yield visit.open(f"{addresses[address]}/{page}.html")
+
+
+def _assert_complete(visit, mode):
+    assert visit.problems == []
+    assert visit.page.evaluate("document.documentElement.dataset.theme") == ("dark" if mode.dark else "light")
+    assert visit.page.evaluate("document.fonts.check('17px \"Inter Variable\"')")
+    unset = "[...document.querySelectorAll('.math')].filter(m => !m.querySelector('mjx-container')).length"
+    assert visit.page.evaluate(unset) == 0, "formulas that were not set"
+
+
+def test_page_opens_complete_without_a_network(desktop):
+    _assert_complete(desktop, browser.DESKTOP)
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(("address", "mode"), ELSEWHERE)
+def test_page_opens_complete_in_the_dark_and_on_a_phone(chromium, addresses, address, mode, page):
     with browser.Visit(chromium, mode) as visit:
-        visit.open(f"{addresses[address]}/{page}.html")
-        assert visit.problems == []
-        assert visit.page.evaluate("document.documentElement.dataset.theme") == ("dark" if mode.dark else "light")
-        assert visit.page.evaluate("document.fonts.check('17px \"Inter Variable\"')")
-        unset = "[...document.querySelectorAll('.math')].filter(m => !m.querySelector('mjx-container')).length"
-        assert visit.page.evaluate(unset) == 0, "formulas that were not set"
+        _assert_complete(visit.open(f"{addresses[address]}/{page}.html"), mode)
+
+
+def test_every_table_fits_the_column(desktop):
+    wide = "[...document.querySelectorAll('.odyssey-scroll')].map(e => e.scrollWidth - e.clientWidth)"
+    assert all(more <= 1 for more in desktop.page.evaluate(wide))
+
+
+def test_data_saves_the_chart_s_table(desktop):
+    for button in desktop.page.query_selector_all(DATA)[:1]:
+        with desktop.page.expect_download() as download:
+            button.click()
+        lines = download.value.path().read_text(encoding="utf-8").splitlines()
+        assert download.value.suggested_filename.endswith(".csv")
+        assert len(lines) > 1 and "," in lines[0]
+    assert desktop.problems == []
 
 
 # --- What a reader does ---------------------------------------------------------------------------------------------
@@ -101,23 +141,20 @@ def _swipe(visit, chart, panel) -> bool:
     return visit.pixels(chart, aside) != before
 
 
-def test_the_book_has_a_brush_a_slider_and_formulas(chromium, addresses):
-    found = {"brush": 0, "slider": 0, "formula": 0}
+def test_the_book_has_all_that_is_looked_for(chromium, addresses):
+    """Tests of every page hold whatever is not there; this one counts until it has seen one of each."""
+    found = dict.fromkeys(("brush", "slider", "formula", "table", "data"), 0)
     for page in _chapters():
+        if all(found.values()):
+            break
         with browser.Visit(chromium, browser.DESKTOP) as visit:
             visit.open(f"{addresses['file']}/{page}.html")
             found["brush"] += sum(len(visit.brushable(chart)) for chart in visit.charts)
             found["slider"] += len(visit.page.query_selector_all(f":is({browser.DRAWN}) input[type=range]"))
             found["formula"] += len(visit.page.query_selector_all("mjx-container"))
+            found["table"] += len(visit.page.query_selector_all(".odyssey-scroll"))
+            found["data"] += len(visit.page.query_selector_all(DATA))
     assert all(found.values()), found
-
-
-@pytest.mark.parametrize("page", _chapters())
-def test_every_table_fits_the_column(chromium, addresses, page):
-    with browser.Visit(chromium, browser.DESKTOP) as visit:
-        visit.open(f"{addresses['file']}/{page}.html")
-        wide = "[...document.querySelectorAll('.odyssey-scroll')].map(e => e.scrollWidth - e.clientWidth)"
-        assert all(more <= 1 for more in visit.page.evaluate(wide))
 
 
 @pytest.mark.parametrize("page", _chapters())
@@ -147,23 +184,6 @@ def test_the_theme_button_keeps_what_was_brushed(chromium, scratch):
         visit.settle()
         assert visit.pixels(chart) == brushed
         assert visit.problems == []
-
-
-@pytest.mark.parametrize("address", ["file", "http"])
-def test_data_saves_the_chart_s_table(chromium, addresses, address):
-    saved = 0
-    for page in _chapters():
-        with browser.Visit(chromium, browser.DESKTOP) as visit:
-            visit.open(f"{addresses[address]}/{page}.html")
-            for button in visit.page.query_selector_all(".odyssey-chart-tools button:text('Data')")[:1]:
-                with visit.page.expect_download() as download:
-                    button.click()
-                lines = download.value.path().read_text(encoding="utf-8").splitlines()
-                assert download.value.suggested_filename.endswith(".csv")
-                assert len(lines) > 1 and "," in lines[0]
-                saved += 1
-            assert visit.problems == []
-    assert saved
 
 
 @pytest.mark.parametrize("address", ["file", "http"])

@@ -53,6 +53,7 @@ def test_with_trials_the_estimates_their_intervals_and_the_study_are_shown(with_
     assert "99.4 % interval" in text and "study odyssey-jsb · hash 00000000" in text and "best 20 of 200" in text
     assert "It would be contradicted if" in text
     assert "not tested on speech and handwriting" in text
+    assert claim.find(class_="word").get_text() == "reproduced, 1 of 3 tasks"
 
 
 def test_marks_of_a_track_lie_on_it(with_trials) -> None:
@@ -71,7 +72,9 @@ def test_tiles_carry_sign_name_and_words(with_trials) -> None:
     assert [tile["href"] for tile in tiles] == [f"x.html#{item.claim.id}" for item in with_trials]
     for tile, item in zip(tiles, with_trials, strict=True):
         assert tile.find("i").get_text() == VERDICTS[item.verdict]
-        assert item.verdict.capitalize() in tile["aria-label"]
+        assert f" {item.words.capitalize()}." in tile["aria-label"]
+        assert (tile.find("small") or tile.find("i")).get_text() == (item.scope[:6] or VERDICTS[item.verdict])
+    assert [item.scope for item in with_trials] == ["1 of 3 tasks"] * 4
 
 
 def test_the_papers_numbers_are_those_of_the_published_tables() -> None:

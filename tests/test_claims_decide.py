@@ -13,7 +13,7 @@ import pytest
 
 import odyssey_kit as ok
 from odyssey_kit.analysis.claims import Claim, Evidence, claims, conventions
-from odyssey_kit.analysis.claims.findings import CONTRADICTED, REPRODUCED, UNDECIDED
+from odyssey_kit.analysis.claims.findings import CONTRADICTED, NOT_TESTABLE, REPRODUCED, UNDECIDED, Part
 
 Scenario = Callable[[Claim], Evidence]
 SCENARIOS: dict[str, Mapping[str, Scenario]] = {}
@@ -674,10 +674,15 @@ def _never_converges(claim: Claim) -> Evidence:
     return made.evidence(claim, made.table(claim.settings["variants"], task="mnist", n=200, change=change))
 
 
-def _at_the_edge(claim: Claim) -> Evidence:
-    """All six are best at the highest rate that was searched."""
-    names = claim.settings["conditions"]
-    return made.evidence(claim, made.table(names, task="mnist", n=100, law=partial(made.valley, at=1.0), spread=0.02))
+def _best_at(*places: float) -> Scenario:
+    """Return six conditions, or the first of them, that are each best at its own rate: those of the box end at -2."""
+
+    def make(claim: Claim) -> Evidence:
+        laws = dict(zip(claim.settings["conditions"], (partial(made.valley, at=at) for at in places), strict=True))
+        tables = [made.table([name], task="mnist", n=100, law=law, spread=0.02) for name, law in laws.items()]
+        return made.evidence(claim, pd.concat(tables, ignore_index=True))
+
+    return make
 
 
 def _none_rises(claim: Claim) -> Evidence:
@@ -689,15 +694,22 @@ def _none_rises(claim: Claim) -> Evidence:
     return made.evidence(claim, study.frame, curves=study.curves[study.curves["epoch"].to_numpy() <= length])
 
 
+def _below(name: str, value: float) -> Callable[[pd.DataFrame], pd.Series]:
+    return lambda frame: frame[f"params_{name}"] < value
+
+
 OUTPUTS = ("+softmax", "+logistic")
 TOO_LITTLE: dict[str, tuple[str, Scenario]] = {
     "ten trials": ("B1", lambda c: _kept(c, _first(10))),
     "one trial": ("B7", lambda c: _kept(c, _first(1))),
+    "seven of eight levels of momentum": ("B7", lambda c: _kept(c, _below("momentum", 0.982))),
+    "momentum that was never high": ("B7", lambda c: _kept(c, _below("momentum", 0.9), CONTRADICTED)),
     "two of six types": ("B12", lambda c: _kept(c, _of_cells(*(n + o for n in ("LSTM", "NPLSTM") for o in OUTPUTS)))),
     "every training diverges": ("B13", _never_converges),
     "one of three placements": ("B20", lambda c: _kept(c, _of_cells("BIDI+ctc", "LSTM1+ctc"))),
     "two of six conditions": ("B21", lambda c: _kept(c, _of_cells("BIDI+ctc", "LSTM1+ctc"), CONTRADICTED)),
-    "all best at the edge": ("B21", _at_the_edge),
+    "all best at the edge": ("B21", _best_at(*[1.0] * 6)),
+    "alike, but one of them may be best beyond the edge": ("B21", _best_at(*[-2.5] * 5, -1.7)),
     "no rising curve": ("B24", _none_rises),
 }
 
@@ -708,6 +720,27 @@ def test_too_little_or_a_part_of_it_decides_nothing(title: str) -> None:
     found = ok.check_claims(name, evidence=scenario(claims()[name]))[name]
     assert found.verdict == UNDECIDED, found.sentence
     assert any(part.needed for part in found.parts)
+
+
+@pytest.mark.parametrize("beyond", [-0.5, -7.5])
+def test_a_best_rate_beyond_the_searched_range_sets_conditions_apart(beyond: float) -> None:
+    found = ok.check_claims("B21", evidence=_best_at(beyond, *[-4.0] * 5)(claims()["B21"]))["B21"]
+    (part,) = found.parts
+    assert found.verdict == REPRODUCED and part.low > 10 and part.high == np.inf
+    assert "LSTM1+center in 100 %" in part.note, "it says which of them is best at an end"
+
+
+def test_levels_that_are_asked_for_are_counted_among_trainings_that_converge() -> None:
+    """All the trainings at low momentum diverge: they are there, and tell nothing of a best rate."""
+    claim = claims()["B7"]
+    frame = breuel.scaling(claim, -1.0).studies[claim.studies[0]].frame
+    lost = frame["params_momentum"] < 0.438
+    frame.loc[lost, "state"] = "DIVERGED"
+    frame.loc[lost, ["valid_metric", "test_metric"]] = np.nan
+    (part,) = ok.check_claims("B7", evidence=made.evidence(claim, frame))["B7"].parts
+    assert part.needed == (
+        "12 trainings that converge on MNIST at each of 8 levels of the momentum; from 0 to 0.438 there are 0"
+    )
 
 
 def test_repeats_of_a_setting_do_not_let_noise_be_predicted() -> None:
@@ -810,6 +843,20 @@ def test_optima_are_alike_only_if_all_of_three_tasks_have_them_inside_the_box() 
     assert verdict(-3.5, -3.5) == UNDECIDED, "handwriting may differ"
     assert verdict(-3.5, -3.5, -3.5) == CONTRADICTED
     assert verdict(-0.5, -0.5, -0.5) == UNDECIDED, "all fall to the end of the box"
+    assert verdict(-3.5, -3.4, -4.3) == UNDECIDED, "one pair is alike, and the others are apart in rate, not per frame"
+
+
+def test_no_trial_sets_a_pair_apart_whose_sequences_have_no_known_length() -> None:
+    """Neither the paper nor the manifest states it for IAM-OnDB; that optima are alike needs no length."""
+    claim, music = claims()["O27"], ("odyssey-jsb", "jsb-chorales", partial(made.valley, at=-3.0))
+
+    def found(at: float) -> Part:
+        writing = ("odyssey-unipen", "iam-ondb", partial(made.valley, at=at))
+        return ok.check_claims("O27", evidence=_vanillas(claim, music, writing))["O27"].parts[0]
+
+    assert found(-5.0).verdict == NOT_TESTABLE
+    assert "the mean length of a sequence of IAM-OnDB, which is not known here" in found(-5.0).needed
+    assert found(-3.0).verdict == UNDECIDED and found(-3.0).own, "alike, and speech is still untested"
 
 
 @pytest.mark.parametrize("n", [40, 100])

@@ -20,14 +20,14 @@ import pandas as pd
 import pytest
 
 import odyssey_kit as ok
-from odyssey_kit.analysis.claims import VERDICTS, Claim, Evidence, claims, conventions
+from odyssey_kit.analysis.claims import VERDICTS, Claim, Evidence, Verdicts, claims, conventions
 from odyssey_kit.analysis.claims.evidence import measured
 from odyssey_kit.analysis.claims.reach import OF_SHARES, least_of, reach
 from odyssey_kit.analysis.claims.records import records
 from odyssey_kit.analysis.claims.rules import RULES
 from odyssey_kit.analysis.claims.verdicts import NOT_OF_THE_RULE
 from odyssey_kit.analysis.trials import Trials
-from odyssey_kit.cli.claims import _whole
+from odyssey_kit.cli.claims import _whole, check
 
 OF_BEST_TENTHS = {
     "best_condition",
@@ -93,10 +93,16 @@ def test_a_family_of_the_report_counts_every_comparison_of_its_claims() -> None:
             assert sum(map(decisions, members)) == entry["decisions"], family
 
 
-def test_first_light_is_no_study_of_the_ledger_and_decides_nothing() -> None:
+@pytest.fixture(scope="module")
+def published() -> Verdicts:
+    """Give the verdicts of the published studies, checked once."""
+    return ok.check_claims()
+
+
+def test_first_light_is_no_study_of_the_ledger_and_decides_nothing(published: Verdicts) -> None:
     assert "first-light" not in conventions().studies
     assert "first-light" not in Evidence.published().studies
-    for item in ok.check_claims():
+    for item in published:
         assert "first-light" not in item.studies
 
 
@@ -243,6 +249,28 @@ def test_a_stand_in_decides_only_the_direction_and_never_overrules() -> None:
     assert "not tested on speech and handwriting" in found.data
 
 
+def test_a_claim_tested_on_some_of_its_tasks_says_on_how_many() -> None:
+    """In the sentence, in the tables of command and notebook, and as JSON; a claim of music alone says nothing."""
+    studies = ("odyssey-jsb", "odyssey-spoken-digits", "odyssey-unipen")
+
+    def tested(name: str, *tasks: str) -> Verdicts:
+        cells = {"V": 0.0, "NFG": 2.0, "FGR": 2.0}
+        tables = [made.table(cells, law=made.flat, spread=0.3, n=100, task=task) for task in tasks]
+        return ok.check_claims(name, evidence=made.evidence(claims()[name], dict(zip(studies, tables, strict=False))))
+
+    found = tested("O2", "jsb-chorales")
+    assert found["O2"].scope == "1 of 3 tasks" and found["O2"].words == "reproduced, 1 of 3 tasks"
+    assert found["O2"].sentence.startswith("Reproduced on JSB Chorales (1 of 3 tasks): NFG − V")
+    assert "✓ reproduced, 1 of 3 tasks" in repr(found)
+    assert records(found)[0]["scope"] == "1 of 3 tasks"
+    beside = tested("O2", "jsb-chorales", "spoken-digits", "unipen-lines")["O2"]
+    assert beside.scope == "1 of 3 tasks", "the paper's own data decide alone"
+    stand_ins = tested("O2", "spoken-digits", "unipen-lines")["O2"]
+    assert (stand_ins.scope, stand_ins.own) == ("2 of 3 tasks", False)
+    assert tested("O2", "jsb-chorales", "timit", "iam-ondb")["O2"].scope == ""
+    assert tested("O8", "jsb-chorales")["O8"].scope == "" and tested("O2")["O2"].scope == ""
+
+
 def test_a_missed_rejection_is_never_called_reproduced() -> None:
     """A null of which nothing is known: the paper's criterion is met, and the verdict is undecided, with its power."""
     claim = claims()["O4"]
@@ -357,20 +385,26 @@ def test_the_table_counts_what_it_lists() -> None:
     assert (frame["verdict"] == "undecided").sum() == counts["undecided"].sum()
 
 
-def _odyssey(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "odyssey_kit", *words]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-
-
-def test_the_command_prints_all_claims_and_one_whole() -> None:
-    every = _odyssey("claims")
-    assert every.returncode == 0 and "67 claims: " in every.stdout
-    assert max(map(len, every.stdout.splitlines())) <= 100
-    one = _odyssey("claims", "b7")
-    assert one.returncode == 0 and "contradicted if: The interval excludes −1." in one.stdout
-    rows = json.loads(_odyssey("claims", "O2", "O3", "--json").stdout)
+def test_the_command_prints_all_claims_and_one_whole(
+    published: Verdicts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    some = ok.check_claims
+    monkeypatch.setattr(ok, "check_claims", lambda ids: some(ids) if ids else published)
+    check()
+    every = capsys.readouterr().out
+    assert "67 claims: " in every
+    assert "O3   ✓ reproduced, 1 of 3 tasks" in every, "of three data sets one is published"
+    assert max(map(len, every.splitlines())) <= 100
+    check(["b7"])
+    assert "contradicted if: The interval excludes −1." in capsys.readouterr().out
+    check(["O2", "O3"], as_json=True)
+    rows = json.loads(capsys.readouterr().out)
     assert [row["id"] for row in rows] == ["O2", "O3"] and rows[0]["verdict"] in VERDICTS
-    wrong = _odyssey("claims", "O99")
+
+
+def test_a_claim_that_there_is_not_is_one_line() -> None:
+    command = [sys.executable, "-m", "odyssey_kit", "claims", "O99"]
+    wrong = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert wrong.returncode == 2 and "no claim is called 'O99'" in wrong.stderr and len(wrong.stderr.splitlines()) == 1
 
 

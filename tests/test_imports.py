@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import os
 import pkgutil
 import subprocess
 import sys
@@ -87,3 +88,12 @@ def test_every_public_name_comes_from_where_the_table_says():
         if module in ("training", "search") and not HAS_TORCH:
             continue
         assert getattr(ok, name) is getattr(importlib.import_module(f"odyssey_kit.{module}"), name)
+
+
+def test_a_test_has_one_thread_of_the_numerical_libraries():
+    """As `conftest.py` says, before numpy counts the cores: else workers wait for each other's threads."""
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    importlib.import_module("numpy.linalg")
+    importlib.import_module("sklearn.cluster")  # OpenMP
+    pools = threadpoolctl.threadpool_info()
+    assert pools and {str(pool["num_threads"]) for pool in pools} <= {os.environ["OPENBLAS_NUM_THREADS"], "1"}

@@ -100,10 +100,11 @@ def claims_overview(verdicts: Verdicts, *, page: str = "the-verdicts.html") -> C
 
 
 def _tile(item: ClaimVerdict, page: str) -> str:
-    words = f"{item.claim.id}: {item.claim.claim} {item.verdict.capitalize()}."
+    words = f"{item.claim.id}: {item.claim.claim} {item.words.capitalize()}."
+    scope = f"<small>{item.scope.removesuffix(' tasks')}</small>" if item.scope else ""
     return (
         f'<a class="tile {_CLASSES[item.verdict]}" href="{page}#{item.claim.id}" title="{_escape(words)}" '
-        f'aria-label="{_escape(words)}"><i>{VERDICTS[item.verdict]}</i>{item.claim.id}</a>'
+        f'aria-label="{_escape(words)}"><i>{VERDICTS[item.verdict]}</i>{item.claim.id}{scope}</a>'
     )
 
 
@@ -257,7 +258,7 @@ def _claim(item: ClaimVerdict) -> str:
         _block(_RULE_CHANGED if claim.changes else _RULE, _rule(item)),
         _block("The paper’s own numbers", _paper(item)),
     ]
-    word = item.verdict if item.own or not item.parts else f"{item.verdict} (direction)"
+    word = item.words if item.own or not item.parts else f"{item.words} (direction)"
     return (
         f'<details class="claim" id="{claim.id}" data-paper="{claim.paper}" data-topic="{_escape(claim.topic)}" '
         f'data-verdict="{item.verdict}"><summary><span class="sign {kind}" aria-hidden="true">{VERDICTS[item.verdict]}'
@@ -356,7 +357,7 @@ def _paper(item: ClaimVerdict) -> str:
 def _change(item: ClaimVerdict) -> str:
     lines = []
     if item.verdict == UNDECIDED:
-        lines += [f"{part.label}: {part.needed}." for part in item.parts if part.verdict == UNDECIDED and part.needed]
+        lines += [f"{part.label}: {part.needed}." for part in item.parts if part.needed]
     if item.verdict == REPRODUCED:
         lines.append(f"It would be contradicted if this held: {item.claim.contradicted_if}")
     if item.verdict == CONTRADICTED:

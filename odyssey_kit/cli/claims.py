@@ -39,12 +39,11 @@ def _print_all(verdicts: Any) -> None:
 
     from odyssey_kit.analysis.claims import VERDICTS
 
-    frame = verdicts.to_frame()
-    signs = [f"{VERDICTS[verdict]} {verdict}" for verdict in frame["verdict"]]
-    typer.echo(table(pd.DataFrame({"id": frame["id"], "verdict": signs, "claim": frame["claim"]})))
-    counts = frame["verdict"].value_counts()
+    rows = [(item.claim.id, f"{VERDICTS[item.verdict]} {item.words}", item.claim.claim) for item in verdicts]
+    typer.echo(table(pd.DataFrame(rows, columns=["id", "verdict", "claim"])))
+    counts = verdicts.to_frame()["verdict"].value_counts()
     words = ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
-    typer.echo(f"\n{len(frame)} claims: {words}\nNext: odyssey claims O2, for the whole of one")
+    typer.echo(f"\n{len(verdicts)} claims: {words}\nNext: odyssey claims O2, for the whole of one")
 
 
 def _whole(item: Any) -> str:

@@ -6,6 +6,7 @@ May import `errors` only.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -32,6 +33,9 @@ Verdict = Literal["reproduced", "contradicted", "undecided", "not testable here"
 REPRODUCED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = "reproduced", "contradicted", "undecided", "not testable here"
 # In the order in which they are shown, with the sign of each.
 VERDICTS: Mapping[str, str] = {REPRODUCED: "✓", CONTRADICTED: "✗", UNDECIDED: "~", NOT_TESTABLE: "○"}
+
+
+_HUGE = sys.float_info.max
 
 
 class MissingColumn(Exception):
@@ -107,15 +111,19 @@ def placed(
 ) -> str:
     """Place an interval in a region: reproduced inside it, contradicted outside, undecided across its border.
 
+    A region without a border on one side holds an interval without an end there.
+
     Examples
     --------
-    >>> nothing_above = (float("-inf"), 0.01)
+    >>> nothing_above, nothing_below = (float("-inf"), 0.01), (10.0, float("inf"))
     >>> placed(0.001, 0.008, inside=nothing_above), placed(0.02, 0.03, inside=nothing_above)
     ('reproduced', 'contradicted')
+    >>> placed(12.0, float("inf"), inside=nothing_below), placed(8.0, float("inf"), inside=nothing_below)
+    ('reproduced', 'undecided')
     """
     if math.isnan(low) or math.isnan(high):
         return UNDECIDED
-    if inside[0] < low and high < inside[1]:
+    if inside[0] < max(low, -_HUGE) and min(high, _HUGE) < inside[1]:
         return REPRODUCED
     return CONTRADICTED if high < inside[0] or low > inside[1] else UNDECIDED
 
@@ -146,6 +154,8 @@ def needed_trials(n: int, estimate: float, low: float, high: float, *borders: fl
     wanted = 0.0
     for border in (border for border in borders if low <= border <= high):
         half = high - estimate if border > estimate else estimate - low
+        if math.isinf(half):
+            return "an interval that ends on that side, by a wider searched range or more trials"
         distance = abs(estimate - border)
         wanted = max(wanted, n * (half / distance) ** 2 if distance else math.inf)
     if not math.isfinite(wanted) or wanted > 1e6:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ from odyssey_kit.analysis.claims.least import ask_for_the_least
 from odyssey_kit.analysis.claims.ledger import Claim, claims, conventions
 from odyssey_kit.analysis.claims.prices import Price, price
 from odyssey_kit.analysis.claims.rules import RULES
-from odyssey_kit.analysis.claims.wording import sentence
+from odyssey_kit.analysis.claims.wording import scope_words, sentence
 from odyssey_kit.errors import UsageError
 
 __all__ = ["NOT_OF_THE_RULE", "ClaimVerdict", "Verdicts", "check_claims"]
@@ -55,6 +55,8 @@ class ClaimVerdict:
         On which data, in words; empty without any.
     own : bool or None
         Whether they are the paper's own; on a stand-in the verdict is of the direction. None without trials.
+    tested : tuple of str
+        Which of the claim's roles those data have.
     parts : tuple of Part
         The estimates that it rests on; those of stand-ins beside the paper's own data come last.
     studies : mapping of str to str
@@ -69,10 +71,21 @@ class ClaimVerdict:
     verdict: str
     data: str
     own: bool | None
+    tested: tuple[str, ...]
     parts: tuple[Part, ...]
     studies: Mapping[str, str]
     price: Price | None
     sentence: str
+
+    @property
+    def scope(self) -> str:
+        """On how many of the claim's tasks it was tested: "1 of 3 tasks"; empty if on all or on none."""
+        return scope_words(self.claim, self.tested)
+
+    @property
+    def words(self) -> str:
+        """The verdict with its scope: "reproduced, 1 of 3 tasks"."""
+        return ", ".join(filter(None, (self.verdict, self.scope)))
 
     @property
     def leading(self) -> Part | None:
@@ -118,11 +131,11 @@ class Verdicts:
     def to_frame(self) -> pd.DataFrame:
         """Return one row a claim.
 
-        Columns: ``id``, ``paper``, ``section``, ``topic``, ``claim``, ``verdict``, ``data``, ``own``,
-        ``estimate``, ``low``, ``high``, ``unit``, ``error`` (of the interval), ``n``, ``studies`` (names and
-        hashes), ``sentence``, ``needed``, ``price_study``, ``price_trials``, ``price_hours_low``,
-        ``price_hours_high``. Where a claim has several parts, the numbers are those of the one that says
-        most; `parts` has them all.
+        Columns: ``id``, ``paper``, ``section``, ``topic``, ``claim``, ``verdict``, ``scope`` (of a
+        claim of several tasks of which some were tested), ``data``, ``own``, ``estimate``, ``low``, ``high``,
+        ``unit``, ``error`` (of the interval), ``n``, ``studies`` (names and hashes), ``sentence``, ``needed``,
+        ``price_study``, ``price_trials``, ``price_hours_low``, ``price_hours_high``. Where a claim has several
+        parts, the numbers are those of the one that says most; `parts` has them all.
         """
         return pd.DataFrame([_row(item) for item in self.items])
 
@@ -139,9 +152,8 @@ class Verdicts:
         return f"<p>{html.escape(repr(self).splitlines()[0])}</p>{self._shown().to_html(index=False, border=0)}"
 
     def _shown(self) -> pd.DataFrame:
-        frame = self.to_frame()
-        signs = [f"{VERDICTS[verdict]} {verdict}" for verdict in frame["verdict"]]
-        return pd.DataFrame({"claim": frame["id"], "verdict": signs, "in words": frame["sentence"]})
+        rows = [(item.claim.id, f"{VERDICTS[item.verdict]} {item.words}", item.sentence) for item in self]
+        return pd.DataFrame(rows, columns=["claim", "verdict", "in words"])
 
 
 def check_claims(ids: Iterable[str] | str | None = None, *, evidence: Evidence | None = None) -> Verdicts:
@@ -173,8 +185,8 @@ def check_claims(ids: Iterable[str] | str | None = None, *, evidence: Evidence |
     Examples
     --------
     >>> import odyssey_kit as ok
-    >>> len(ok.check_claims())
-    67
+    >>> [item.claim.id for item in ok.check_claims(["O2", "B7"])]
+    ['O2', 'B7']
     """
     known = claims()
     wanted = [ids] if isinstance(ids, str) else list(known) if ids is None else list(ids)
@@ -236,13 +248,15 @@ def _verdict(
     missing = _missing(claim) if not parts else ""
     if missing:
         verdict = NOT_TESTABLE
-    tasks = list(dict.fromkeys(one.task.title for one in arms if one.task.own or not own)) if parts else []
+    tasks = [one.task for one in arms if one.task.own or not own] if parts else []
+    tested = tuple(dict.fromkeys(task.role for task in tasks))
     cost = price(claim, evidence) if verdict == UNDECIDED else None
     entries: dict[str, Any] = {
         "claim": claim,
         "verdict": verdict,
-        "data": _data(claim, arms, tasks, own),
+        "data": _data(claim, [task.title for task in tasks], tested, own),
         "own": own if parts else None,
+        "tested": tested,
         "parts": tuple(sorted(parts, key=lambda part: part.own != own)),
         "studies": used,
         "price": cost,
@@ -260,11 +274,10 @@ def _missing(claim: Claim) -> str:
     return ""
 
 
-def _data(claim: Claim, arms: list[Arms], titles: list[str], own: bool) -> str:
+def _data(claim: Claim, titles: list[str], tested: Collection[str], own: bool) -> str:
     if not titles:
         return ""
-    roles = {one.task.role for one in arms if one.task.own or not own}
-    untested = [role for role in claim.roles if role not in roles]
+    untested = [role for role in claim.roles if role not in tested]
     words = f"{' and '.join(titles)} ({'the papers’ own data' if own else 'stand-in: the direction only'})"
     return words + (f"; not tested on {' and '.join(untested)}" if untested else "")
 
@@ -284,6 +297,7 @@ def _conjunction(claim: Claim, evidence: Evidence) -> ClaimVerdict:
         "verdict": verdict,
         "data": next((other.data for other in others if other.data), ""),
         "own": all(part.own for part in parts) if parts else None,
+        "tested": tuple(dict.fromkeys(role for other in others for role in other.tested)),
         "parts": parts,
         "studies": used,
         "price": price(claim, evidence) if verdict == UNDECIDED else None,
@@ -301,6 +315,7 @@ def _row(item: ClaimVerdict) -> dict[str, Any]:
         "topic": item.claim.topic,
         "claim": item.claim.claim,
         "verdict": item.verdict,
+        "scope": item.scope,
         "data": item.data,
         "own": item.own,
         "estimate": part.estimate if part else nothing,

@@ -6,14 +6,14 @@ May import `findings`, `ledger`, `prices` and `reach`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from odyssey_kit.analysis.claims.findings import CONTRADICTED, NOT_TESTABLE, REPRODUCED, UNDECIDED, Part
 from odyssey_kit.analysis.claims.ledger import Claim, conventions
 from odyssey_kit.analysis.claims.prices import Price
 from odyssey_kit.analysis.claims.reach import reach
 
-__all__ = ["hours_words", "interval_words", "number_words", "part_words", "price_words", "sentence"]
+__all__ = ["hours_words", "interval_words", "number_words", "part_words", "price_words", "scope_words", "sentence"]
 
 
 def number_words(value: float, *, signed: bool = False, digits: int = 3) -> str:
@@ -83,12 +83,25 @@ def price_words(price: Price) -> str:
     return f"{price.study}{waits}: {price.trials:,} trials, {hours_words(price.hours)} ({price.basis}){also}"
 
 
+def scope_words(claim: Claim, tested: Collection[str]) -> str:
+    """Return on how many of a claim's tasks it was tested, by their roles; nothing if on all of them or on none.
+
+    Examples
+    --------
+    >>> from odyssey_kit.analysis.claims import claims
+    >>> scope_words(claims()["O2"], ["music"]), scope_words(claims()["O8"], ["music"]), scope_words(claims()["O2"], [])
+    ('1 of 3 tasks', '', '')
+    """
+    return f"{len(tested)} of {len(claim.roles)} tasks" if 0 < len(tested) < len(claim.roles) else ""
+
+
 def sentence(
     *,
     claim: Claim,
     verdict: str,
     data: str,
     own: bool | None,
+    tested: Collection[str],
     parts: Sequence[Part],
     studies: Mapping[str, str],
     price: Price | None,
@@ -107,7 +120,8 @@ def sentence(
     told = part_words(leading[0]) + more
     word = {REPRODUCED: "Reproduced", CONTRADICTED: "Contradicted", UNDECIDED: "Undecided"}[verdict]
     titles = " and ".join(dict.fromkeys(_title(part.task) for part in deciding if part.task))
-    where = f" on {titles}" if titles else ""
+    scope = scope_words(claim, tested)
+    where = (f" on {titles}" if titles else "") + (f" ({scope})" if scope else "")
     direction = "" if own else ", a stand-in, so this is of the direction"
     needed = f". What would decide it: {leading[0].needed}" if verdict == UNDECIDED and leading[0].needed else ""
     if verdict == UNDECIDED and math.isnan(leading[0].estimate):

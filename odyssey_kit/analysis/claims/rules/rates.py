@@ -17,6 +17,7 @@ from scipy import optimize, special, stats
 from odyssey_kit.analysis.claims.evidence import Arms, undecidable
 from odyssey_kit.analysis.claims.findings import (
     CONTRADICTED,
+    NOT_TESTABLE,
     REPRODUCED,
     UNDECIDED,
     MissingColumn,
@@ -79,7 +80,7 @@ def optimum_by_task(every: Sequence[Arms], *, within: float, roles: int) -> list
     """Decide by where the marginals' minima lie, two tasks at a time; raw, and per frame.
 
     Pairs of the papers' own data and pairs with a stand-in decide apart. One pair apart is enough, so the others do
-    not count against it; that there is none takes all of them.
+    not count against it; that there is none takes all of them, on all kinds of task.
     """
     if len(every) < 2:
         raise MissingColumn("one task only; two are needed to compare their optima")
@@ -90,10 +91,11 @@ def optimum_by_task(every: Sequence[Arms], *, within: float, roles: int) -> list
     for group in ([part for part in parts if part.own == own] for own in (True, False)):
         apart = [part for part in group if part.verdict == REPRODUCED]
         missing = untested([arms for arms in every if arms.task.own or not any(p.own for p in group)], roles)
-        if apart or not missing:
+        if apart or not (missing or any(part.verdict != CONTRADICTED for part in group)):
             kept += apart[:1] or group
             continue
         asked = f"a pair of tasks that lie apart, or the {missing} kinds of task without trials"
+        asked = asked if missing else "a pair of tasks that lie apart, or all pairs alike"
         kept += [p.but(verdict=UNDECIDED, needed=asked) if p.verdict == CONTRADICTED else p for p in group]
     return kept
 
@@ -106,8 +108,11 @@ def _optima_of_two(first: Arms, one: Marginal, second: Arms, other: Marginal, wi
     apart = (low > 0 or high < 0) and (low + shift > 0 or high + shift < 0)
     verdict = REPRODUCED if apart else CONTRADICTED if low > -within and high < within else UNDECIDED
     asked = "an interval that excludes 0 before and after division by frames"
-    if math.isnan(shift):
-        asked += ", and the mean length of a sequence of both"
+    if math.isnan(shift) and verdict == UNDECIDED:
+        # No trial can set them apart by frames: the length is neither in the paper nor in the manifest.
+        verdict = NOT_TESTABLE
+        unknown = " and ".join(arms.task.title for arms in (first, second) if not arms.task.frames)
+        asked = f"the mean length of a sequence of {unknown}, which is not known here; they may still be found alike"
     return first.part(
         label=f"best log₁₀ rate, {first.task.title} − {second.task.title}",
         verdict=verdict,
@@ -116,7 +121,7 @@ def _optima_of_two(first: Arms, one: Marginal, second: Arms, other: Marginal, wi
         high=high,
         unit="decades",
         n=f"{one.n} and {other.n} trials",
-        needed=asked if verdict == UNDECIDED else "",
+        needed=asked if verdict in (UNDECIDED, NOT_TESTABLE) else "",
         details={"per_frame": estimate + shift},
         # A pair with a stand-in is told of the stand-in.
         task=(first if second.task.own else second).task.name,
@@ -366,7 +371,11 @@ def _parabola_loss(v: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndar
 
 
 def optima_apart(arms: Arms, *, conditions: Sequence[str], ratio: float) -> list[Part]:
-    """Decide by the largest over the smallest best learning rate of several conditions."""
+    """Decide by the largest over the smallest best learning rate of several conditions.
+
+    Its interval is the widest of what the pairs say: they hold together, each at its share of the error. A best rate at
+    an end of the searched range lies there or beyond it, which may set conditions apart and never brings them together.
+    """
     curves: dict[str, Marginal] = {}
     there = set(arms.frame["variant"])
     for seed, name in enumerate(name for name in conditions if name in there):
@@ -374,15 +383,17 @@ def optima_apart(arms: Arms, *, conditions: Sequence[str], ratio: float) -> list
         curves[name] = marginal(rows[~rows["diverged"]], "learning_rate", columns=6, seed=seed)
     if len(curves) < 2:
         raise MissingColumn("one condition only; two are needed to compare their optima")
-    points = np.array([curve.minimum()[0] for curve in curves.values()])
-    samples = np.stack([curve.minimum()[1] for curve in curves.values()])
+    names, points = list(curves), np.array([curve.minimum()[0] for curve in curves.values()])
     first, last = int(points.argmax()), int(points.argmin())
-    # The pair is the one of the sample: the range of noisy optima would be too wide.
-    low, high = ends(samples[first] - samples[last], arms.error / math.comb(len(curves), 2))
+    error = arms.error / math.comb(len(curves), 2)
+    pairs = [_between(one, other, error) for one, other in itertools.permutations(curves.values(), 2)]
+    low, high = (float(end) for end in np.max(pairs, axis=0))  # of the largest difference: 0 at least
+    low = max(low, 0.0)
     verdict = placed(low, high, inside=(math.log10(ratio), math.inf))
     n = sum(curve.n for curve in curves.values())
     estimate = float(np.ptp(points))
-    names = list(curves)
+    edges = [f"{name} in {100 * edge:.0f} %" for name, curve in curves.items() if (edge := curve.at_the_edge()) > 0.05]
+    needed = needed_trials(n, estimate, low, high, math.log10(ratio))
     return [
         arms.part(
             label=f"best rate, {names[first]} / {names[last]}",
@@ -392,6 +403,7 @@ def optima_apart(arms: Arms, *, conditions: Sequence[str], ratio: float) -> list
             high=10**high,
             unit="times",
             n=f"{n} trials of {len(curves)} conditions",
-            needed=needed_trials(n, estimate, low, high, math.log10(ratio)) if verdict == UNDECIDED else "",
+            needed=needed if verdict == UNDECIDED else "",
+            note=f"Best at an end of the searched range, of the resamples: {', '.join(edges)}." if edges else "",
         )
     ]
