@@ -249,10 +249,17 @@ def test_a_port_in_use_names_another(tools):
             bootstrap.serve(taken.getsockname()[1])
 
 
-def test_all_steps_run_and_the_failed_ones_are_named(empty_clone):
+@pytest.mark.parametrize("beside", [False, True])
+def test_all_steps_run_and_the_failed_ones_are_named(empty_clone, capfd, beside):
     environment, bootstrap, _ = empty_clone
-    steps = [(str(code), [sys.executable, "-c", f"raise SystemExit({code})"]) for code in (0, 3, 0, 1)]
-    failed = bootstrap.failed_steps(steps)
+    scripts = {code: f"print('step', {code}); raise SystemExit({code})" for code in (0, 3, 1)}
+    failed = bootstrap.failed_steps(
+        [(str(code), [sys.executable, "-c", script]) for code, script in scripts.items()], beside=beside
+    )
     assert failed == ["3", "1"]
+    said = capfd.readouterr().out
+    assert [line for line in said.splitlines() if line] == [
+        line for code in scripts for line in (f"== {code}", f"step {code}")
+    ]
     with pytest.raises(environment.Remedy, match="failed: 3, 1"):
         bootstrap.report(failed)

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import webbrowser
+from concurrent.futures import ThreadPoolExecutor
 
 from environment import ROOT, Remedy, check_interpreter, ensure, environment, in_venv, say
 
@@ -57,7 +58,8 @@ def build_book() -> None:
     if not (BOOK / "_config.yml").exists():
         raise Remedy(f"{BOOK} holds no _config.yml: restore the folder (git checkout book)")
     # The published book rests on the committed trials alone, whatever the caller's shell says.
-    env = environment(PYDEVD_DISABLE_FILE_VALIDATION="1")
+    # One thread: the products are small, and a BLAS that spins beside a chapter makes it a quarter slower.
+    env = environment(PYDEVD_DISABLE_FILE_VALIDATION="1", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     env.pop("ODYSSEY_RERUN", None)
     for last_attempt in (False, True):
         code, output = run_and_listen([in_venv("jupyter-book"), "build", "-W", "--keep-going", "book"], env)
@@ -143,12 +145,20 @@ def pytest_command(slow: bool) -> list:
     return [in_venv("python"), "-m", "pytest", *workers, *chosen, *shlex.split(os.environ.get("PYTEST_ARGS", ""))]
 
 
-def failed_steps(steps: list) -> list:
-    """Run every step, also after one has failed, and return the names of those that failed."""
+def failed_steps(steps: list, beside: bool = False) -> list:
+    """Run every step, also after one has failed, and return the names of those that failed.
+
+    Beside something else each says what it has to say at its end, in one piece.
+    """
     failed = []
     for name, command in steps:
-        say(name)
-        if subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode:
+        if not beside:
+            say(name)
+        kept = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+        done = subprocess.run(command, cwd=ROOT, env=environment(), check=False, **(kept if beside else {}))
+        if beside:
+            say(f"{name}\n{done.stdout}".rstrip())
+        if done.returncode:
             failed.append(name)
     return failed
 
@@ -159,14 +169,17 @@ def lint() -> None:
 
 
 def test(slow: bool = False) -> None:
-    """Read the code, build the book, run the tests; all of it, then say what failed."""
-    failed = failed_steps(lint_steps())
-    say("the book")
-    try:
-        build_book()
-    except Remedy as remedy:
-        say(str(remedy))
-        failed.append("the book")
+    """Read the code and build the book side by side, run the tests; all of it, then say what failed."""
+    say("the book; beside it the code is read")
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(failed_steps, lint_steps(), beside=True)
+        try:
+            build_book()
+            without_book = []
+        except Remedy as remedy:
+            say(str(remedy))
+            without_book = ["the book"]
+        failed = reading.result() + without_book
     report(failed + failed_steps([("pytest", pytest_command(slow))]))
 
 
