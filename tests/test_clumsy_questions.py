@@ -205,6 +205,18 @@ def test_a_csv_file_is_no_study_and_the_way_on_is_named(tmp_path):
         ok.load_trials(tmp_path / "runs.csv")
 
 
+@pytest.mark.parametrize("suffix", [".xlsx", ".tsv"])
+def test_a_table_that_nothing_here_reads_is_to_be_saved_as_csv(tmp_path, suffix):
+    path = tmp_path / f"runs{suffix}"
+    RUNS.to_csv(path, sep="\t")
+    with pytest.raises(
+        ok.StudyError, match=rf"cannot be read as Parquet.*a \{suffix} file.*; save it as CSV, which is"
+    ):
+        ok.load_trials(path)
+    with pytest.raises(ok.StudyError, match=rf"is a \{suffix} file, expected one of \.csv, .*; save it as CSV"):
+        ok.read_table(path)
+
+
 def test_a_space_with_one_name_twice_is_refused(tmp_path):
     law = json.dumps({"type": "Uniform", "low": 0, "high": 1})
     (tmp_path / "space.json").write_text(f'{{"lr": {law}, "lr": {law}}}', encoding="utf-8")
