@@ -105,12 +105,12 @@ def _guess(values: pd.Series) -> Distribution | None:
         return None
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return Categorical(choices=tuple(sorted(different.tolist(), key=str)))
-    if _is_grid(values):
-        return Categorical(choices=tuple(sorted(different.tolist())))
     if (infinite := values.abs() == math.inf).any():
         raise UsageError(
             f"column {values.name!r} is infinite in {rows_where(infinite)}, expected finite numbers; drop these trials"
         )
+    if _is_grid(values):
+        return Categorical(choices=tuple(sorted(different.tolist())))
     low, high = float(values.min()), float(values.max())
     if pd.api.types.is_integer_dtype(values) or bool(np.all(different == np.round(different))):
         if low >= 1 and high / low >= _LOG_RATIO:
