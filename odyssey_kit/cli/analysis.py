@@ -36,7 +36,8 @@ def analyze(
     valid: Annotated[
         str | None,
         typer.Option(
-            help="Column by which each variant's best trials are selected; without it the target, which flatters."
+            help="Column by which each variant's best trials are selected; without it `valid_metric` of a study, "
+            "else the target, which flatters."
         ),
     ] = None,
     baseline: Annotated[str | None, typer.Option(help="Variant that the others are compared with.")] = None,
