@@ -126,6 +126,8 @@ def fitted(frame: pd.DataFrame = RUNS, **settings) -> ok.FunctionalANOVA:
         (lambda: ok.trials_from_table(RUNS, test="loss", space={"lr": (0, 1)}), "space is a dict, expected a Search"),
         # ---- the rest of the statistics
         (lambda: ok.find_basins(rates(np.inf)), "is not positive and finite or does not vary: no log scale"),
+        (lambda: ok.find_basins(rates(), parameter=3), "parameter is 3, expected the name of a hyperparameter"),
+        (lambda: ok.find_basins(rates(), parameter="rate"), "hyperparameter 'rate' does not exist; numeric columns"),
         (lambda: ok.find_basins(rates(), tolerance="a"), "tolerance is 'a', expected a positive number in units of"),
         (lambda: ok.find_basins(rates(), random_state="a"), "random_state is 'a', expected 0 or more, a whole number"),
         (lambda: ok.learning_rate_scaling(rates(0.0)), "the learning rate is 0 in row 0, expected positive numbers"),
@@ -133,6 +135,12 @@ def fitted(frame: pd.DataFrame = RUNS, **settings) -> ok.FunctionalANOVA:
         (
             lambda: ok.learning_rate_scaling(rates(), 3),
             "against is 3, expected '1 - momentum' or the name of a setting",
+        ),
+        (lambda: ok.replay_rules(trials()), "no search space: the trials bring none"),
+        (lambda: ok.replay_rules(trials(), space={"lr": (0, 1)}), "space is a dict, expected a SearchSpace"),
+        (
+            lambda: ok.replay_rules(trials(), ["one at a time"], space=SPACE, random_state=0.5),
+            "random_state is 0.5, expected 0 or more, a whole number",
         ),
         (lambda: ok.expected_best(trials(), ["a"]), "budgets hold 'a', expected whole numbers from 1"),
         (lambda: ok.expected_best(trials(), 3), "budgets is 3, expected a list of whole numbers from 1"),
