@@ -196,6 +196,9 @@ def test_a_comparison_says_which_sign_is_worse(table: pd.DataFrame) -> None:
     assert "A positive difference is worse than V." in text
     two = say.comparison_answer(ok.compare(worse[nfg | worse["variant"].eq("V")], top=0.25))
     assert "undecided" not in two
+    more = ok.compare(worse, top=0.25, direction="maximize")
+    assert "A positive difference is better than V." in say.comparison_answer(more)
+    assert ok.charts.comparison_chart(more).description.endswith(" Higher is better.")
 
 
 def test_variants_that_were_left_out_are_named_with_the_reason(table: pd.DataFrame) -> None:
