@@ -141,6 +141,10 @@ class LogUniform(_Bounded):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.integer and (self.low != round(self.low) or self.high != round(self.high)):
+            raise UsageError(
+                f"LogUniform with integer=True: expected whole numbers, got low={self.low}, high={self.high}"
+            )
         if self.low <= (0.5 if self.integer else 0.0):
             raise UsageError(f"LogUniform: expected low > {0.5 if self.integer else 0}, got {self.low}")
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import made_up
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from own_tables import own_table
 
 import odyssey_kit as ok
-from odyssey_kit.analysis.advice import _basin_words, _little_words, basin_of_curve
+from odyssey_kit.analysis.advice import _advice, _basin_words, _little_words, basin_of_curve
 from odyssey_kit.analysis.surfaces import SURFACES
 
 browser = pytest.importorskip("browser", reason="playwright is not installed")
@@ -203,6 +204,26 @@ def test_advice_does_not_take_what_was_not_seen_for_absent():
     assert _little_words(row, pairs.iloc[:0]) == (
         "Leave b where it is: alone it explains at most 3 % (upper end of its 90 % interval)."
     )
+
+
+def test_the_best_of_a_grid_says_when_it_is_the_last():
+    curve = pd.DataFrame({"parameter": "rate", "value": [0.001, 0.01, 0.1], "mean": [1.0, 5.0, 9.0]})
+    words = _basin_words(basin_of_curve(curve))
+    assert words == (
+        "The best rate is 0.001, on average over the other settings; it reaches the lower end of what was tried."
+    )
+
+
+def test_what_is_tuned_first_is_not_called_unclear():
+    effects = {"parameters": ["a", "b", "rest"], "order": [1, 1, 0], "share": [0.12, 0.08, 0.8], "note": ""}
+    table = pd.DataFrame({**effects, "low": [0.0, 0.0, 0.5], "high": [0.3, 0.2, 0.9], "p_holm": [0.2, 0.3, np.nan]})
+    model = SimpleNamespace(
+        importances=lambda order: table, parameters_=("a", "b"), oob_r2_=0.3, target="loss", n_trials_=120
+    )
+    lines = _advice(model, pd.DataFrame({"parameter": []}))
+    assert lines[0].startswith("Tune a first: alone it explains 12 %")
+    assert any(line.startswith("Not clear from 120 trials whether it matters alone: b (8 %") for line in lines)
+    assert not any("a (12 %" in line for line in lines)
 
 
 def test_choices_have_no_neighbours():

@@ -238,6 +238,16 @@ def test_repeats_in_a_space_of_choices_are_told_from_coincidence():
         assert len(np.unique(chance, axis=0)) < 200, "independent draws of a discrete space coincide"
         suspected += len(np.unique(repeated(chance, space))) < 200
     assert suspected <= 1
+    # In a sparse space one pair of equal draws is no wonder in twenty tables.
+    sparse = ok.SearchSpace({name: ok.UniformInteger(low=1, high=300) for name in "ab"})
+    draws = [(np.floor(rng.random((100, 2)) * 300) + 0.5) / 300 for _ in range(400)]
+    coincide = [len(np.unique(units, axis=0)) < 100 for units in draws]
+    assert sum(coincide) > 5
+    assert sum(len(np.unique(repeated(units, sparse))) < 100 for units in draws) <= 2
+    # The draws of a paired study are one for all variants.
+    paired = ok.SearchSpace({**sparse, "variant": ok.Categorical(choices=("V", "NP"))})
+    units = np.column_stack([np.tile(draws[0], (2, 1)), np.repeat([0.25, 0.75], 100)])
+    assert len(np.unique(repeated(units, paired))) == len(np.unique(draws[0], axis=0))
     five = np.repeat(chance[:40], 5, axis=0)
     assert len(np.unique(repeated(five, space))) == len(np.unique(five, axis=0))
     table = pd.DataFrame(
@@ -297,6 +307,25 @@ def test_another_prior_needs_no_new_fit_and_changes_the_shares():
     assert (
         model.importances(measure=late)["share"] == model.importances(measure={"momentum": (0.9, 0.99)})["share"]
     ).all()
+
+
+def test_a_shorter_range_of_whole_numbers_is_a_box_too():
+    model = fitted("choices", n=400)
+    declared = model.importances()
+    pd.testing.assert_frame_equal(model.importances(measure={"layers": model.space_["layers"]}), declared)
+    low, high = (int(model.space_["layers"].values()[k]) for k in (0, 2))
+    pair = [model.importances(measure={"layers": m}) for m in (ok.UniformInteger(low=low, high=high), (low, high))]
+    pd.testing.assert_frame_equal(*pair)
+    assert (pair[0]["estimand"] == "corrected").all()
+
+
+def test_a_box_in_which_the_forest_is_constant_has_no_shares():
+    X = pd.DataFrame(np.random.default_rng(0).random((200, 2)), columns=list("ab"))
+    space = ok.SearchSpace({name: ok.Uniform(low=0.0, high=1.0) for name in "ab"})
+    model = ok.FunctionalANOVA(space=space, estimand="forest").fit(X, (X["a"] > 0.5).astype(float))
+    table = model.importances(measure={"a": (0.6, 1.0)})
+    assert table["share"].isna().all()
+    assert "the forest is constant there" in table["note"].iloc[0]
 
 
 def test_weights_of_choices():

@@ -67,6 +67,28 @@ def test_an_accuracy_is_not_minimised_in_silence():
     assert ok.compare(trials, baseline="gru", direction="maximize").direction == "maximize"
 
 
+def test_a_validation_that_goes_the_other_way_is_refused_and_not_taken_for_the_best():
+    own = own_table().assign(accuracy=lambda table: 1 - table["loss"] / 10)
+    trials = ok.trials_from_table(own, test="accuracy", valid="loss", variant="model")
+    with pytest.raises(
+        ok.UsageError, match=r"'valid_metric' falls where 'test_metric' rises \(rank correlation -1\.00\)"
+    ):
+        ok.compare(trials, baseline="gru", direction="maximize")
+    found = ok.analyze(own, target="accuracy", valid="dev", variant_column="model", direction="maximize", **OWN)
+    assert found.comparison is None
+    assert any("not compared: 'dev' falls where 'accuracy' rises" in note for note in found.notes)
+
+
+def test_the_worst_of_an_accuracy_is_asked_about_where_it_matters():
+    own = own_table().rename(columns={"loss": "accuracy"})
+    space = ok.SearchSpace({"rate": ok.Categorical(choices=(0.001, 0.01, 0.1)), "drop": ok.Uniform(low=0.0, high=1.0)})
+    ok.fanova(own, target="accuracy", space=space, n_trees=100)  # shares do not depend on the direction
+    own.loc[3, "accuracy"] = np.nan
+    with pytest.warns(UserWarning, match="'accuracy' sounds like something to be maximised"):
+        ok.fanova(own, target="accuracy", space=space, n_trees=100)
+    ok.fanova(own, target="accuracy", space=space, n_trees=100, direction="maximize")
+
+
 def test_the_selected_are_the_best_in_the_direction_that_is_said():
     trials = ok.trials_from_table(own_table(), test="loss", valid="dev", variant="model")
     best = ok.select_top(trials, top=0.1, direction="maximize").frame

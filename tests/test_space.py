@@ -156,7 +156,8 @@ def test_bounds_that_bound_nothing_are_refused(kind, low, high):
     [
         (lambda: ok.LogUniform(low=0.0, high=1.0), "expected low > 0, got 0.0"),
         (lambda: ok.LogUniform(low=-1.0, high=1.0), "expected low > 0, got -1.0"),
-        (lambda: ok.LogUniform(low=0.5, high=3, integer=True), "expected low > 0.5, got 0.5"),
+        (lambda: ok.LogUniform(low=0, high=3, integer=True), "expected low > 0.5, got 0"),
+        (lambda: ok.LogUniform(low=8, high=8.4, integer=True), "expected whole numbers, got low=8, high=8.4"),
         (lambda: ok.OneMinusLogUniform(low=0.0, high=1.0), "expected low > 0, got 0.0"),
         (lambda: ok.Categorical(choices=()), "expected at least one choice, got none"),
     ],

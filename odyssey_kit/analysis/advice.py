@@ -49,7 +49,7 @@ class Analysis:
         As `FunctionalANOVA.importances`, with a column task.
     basins : pandas.DataFrame
         For each task and hyperparameter with an order where its mean curve is best and within a
-        tenth of its range.
+        tenth of its range; of choices without an order ``as_good`` names the others within it.
     comparison : Comparison or None
         Of the variants, if there are several with the baseline among them.
     advice : tuple of str
@@ -184,7 +184,8 @@ def _advice(model: FunctionalANOVA, basins: pd.DataFrame) -> list[str]:
             lines.append(f"Tune {one} and {other} together: {beyond}.")
     for row in mains[(mains["high"] < _NEGLIGIBLE) & ~mains["parameters"].isin(tied)].to_dict("records"):
         lines.append(_little_words(row, pairs))
-    unsure = mains[(mains["low"] <= 0) & (mains["high"] >= _NEGLIGIBLE) & ~mains["parameters"].isin(tied)]
+    told = mains["parameters"].isin([first["parameters"], *tied])
+    unsure = mains[(mains["low"] <= 0) & (mains["high"] >= _NEGLIGIBLE) & ~told]
     if len(unsure):
         names = ", ".join(f"{r['parameters']} ({_percent(r['share'])}{_between(r)})" for _, r in unsure.iterrows())
         lines.append(f"Not clear from {model.n_trials_} trials whether it matters alone: {names}.")
@@ -195,12 +196,14 @@ def _advice(model: FunctionalANOVA, basins: pd.DataFrame) -> list[str]:
 
 
 def _basin_words(row: Mapping[Any, Any]) -> str:
-    if row["low"] == row["high"]:
-        others = f"; about as good: {', '.join(map(_value, row['as_good']))}" if row["as_good"] else ""
-        return f"The best {row['parameter']} is {_value(row['best'])}, on average over the other settings{others}."
     ends = f"from {_value(row['low'])} to {_value(row['high'])}"
     open_ends = [f"the {which} end" for which, side in _SIDES.items() if row[f"open_{side}"]]
     beyond = f"; it reaches {' and '.join(open_ends)} of what was tried" if open_ends else ""
+    if row["low"] == row["high"]:
+        others = f"; about as good: {', '.join(map(_value, row['as_good']))}" if row["as_good"] else ""
+        return (
+            f"The best {row['parameter']} is {_value(row['best'])}, on average over the other settings{others}{beyond}."
+        )
     return (
         f"The best {row['parameter']} is near {_value(row['best'])}, on average over the other settings; "
         f"{ends} it stays within a tenth of its whole effect{beyond}."
@@ -286,7 +289,7 @@ def analyze(
     if told := unstated(direction, target, frame):
         warnings.warn(told, UserWarning, stacklevel=2)
         notes.append(f"{told}.")
-    direction = direction or "minimize"
+    direction = "minimize" if direction is None else direction
     if valid is not None:
         numeric_column(frame, valid, what="column to select by")
     space = space if space is not None else getattr(trials, "space", None)
@@ -376,15 +379,23 @@ def _compared(
         return None
     there = frame["variant"].unique().tolist()
     chosen = baseline if baseline is not None else ("V" if "V" in there else str(there[0]))
+    metric = by = ""
+
+    def named(words: object) -> str:
+        """Give the columns back the names that the table's owner knows."""
+        text = str(words)
+        for ours, own in ((metric, target), (by, valid or target)):
+            text = text.replace(ours, own) if ours else text
+        return text
+
     try:
         table, metric, by = comparable(frame, target=target, valid=valid)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             comparison = compare(table, baseline=chosen, metric=metric, by=by, **asked)
-        said = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
-        notes += [f"{words.replace(metric, target)}." for words in said]
+        notes += [f"{named(warning.message)}." for warning in caught if issubclass(warning.category, UserWarning)]
     except UsageError as error:
-        notes.append(f"The variants are not compared: {error}.")
+        notes.append(f"The variants are not compared: {named(error)}.")
         return None
     # By the names that the table's owner knows.
     return comparison if metric == target else replace(comparison, metric=target, by=valid or target)

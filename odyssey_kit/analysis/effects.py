@@ -191,18 +191,23 @@ def _rows(subsets: Sequence[tuple[int, ...]], **columns: np.ndarray) -> pd.DataF
     return table.reindex(columns=names)
 
 
-def plain_table(effects: Effects, order: int, estimand: str) -> pd.DataFrame:
-    """Return the forest's own shares, or the mean of its trees'."""
+def plain_table(effects: Effects, order: int, estimand: str) -> tuple[pd.DataFrame, str]:
+    """Return the forest's own shares, or the mean of its trees', and why they have no intervals."""
     subsets = _subsets(len(effects.measures), order)
     per_tree = effects.per_tree(subsets)
+    if not len(per_tree):
+        nothing = np.full(len(subsets) + 1, math.nan)
+        note = "the forest is constant there: there is nothing that shares could be shares of"
+        return _rows(subsets, share=nothing, sd_over_trees=nothing), note
     if estimand == "tree":
         shares = per_tree.mean(axis=0)
     else:
         own = effects.averaged.effects(subsets)
-        # All effects of all orders are the whole, and are summed exactly.
+        # All effects of all orders are the whole, and are summed exactly; of fewer orders a whole that is too large
+        # to be summed is integrated.
         shares = own / (own.sum() if order == len(effects.measures) else effects.forest_variance)
     spread = np.append(per_tree.std(axis=0, ddof=1), (1 - per_tree.sum(axis=1)).std(ddof=1))
-    return _rows(subsets, share=np.append(shares, 1 - shares.sum()), sd_over_trees=spread)
+    return _rows(subsets, share=np.append(shares, 1 - shares.sum()), sd_over_trees=spread), effects.why_plain(estimand)
 
 
 def corrected_table(effects: Effects, order: int) -> tuple[pd.DataFrame, str]:

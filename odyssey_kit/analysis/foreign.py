@@ -82,7 +82,8 @@ def trials_from_table(
     frame : pandas.DataFrame
         One row a trial.
     test, valid : str
-        Columns of the metric that is reported and of the one that is selected by. Without ``valid``
+        Columns of the metric that is reported and of the one that is selected by. Lower is better
+        wherever no direction can be given; negate them where higher is. Without ``valid``
         both are the same, and a selection by it flatters: `compare` warns then unless all are
         selected (``top=1``).
     variant, task : str, optional

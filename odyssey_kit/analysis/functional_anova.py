@@ -180,7 +180,8 @@ class FunctionalANOVA(BaseEstimator):
             Values to explain; by default the column ``target`` of X. All rows are used then.
         groups : array of (trials,), optional
             Trials that are no independent draws of each other, by any label. By default those with
-            the same values of all continuous hyperparameters.
+            the same values of all continuous hyperparameters; in a space without any those of one
+            configuration, if configurations repeat more often than by chance.
 
         Returns
         -------
@@ -314,8 +315,8 @@ class FunctionalANOVA(BaseEstimator):
             rows, note = corrected_table(effects, order)
         else:
             plain = "forest" if wanted == "corrected" else wanted
-            rows, note = plain_table(effects, order, plain), effects.why_plain(wanted)
-            wanted = plain
+            rows, note = plain_table(effects, order, plain)
+            note, wanted = effects.why_plain(wanted) if wanted != plain else note, plain
         return ranked(rows, self.parameters_, fits=self.oob_r2_ >= WEAK_FIT).assign(
             estimand=wanted,
             oob_r2=self.oob_r2_,

@@ -2,7 +2,7 @@
 
 Trees are scikit-learn's. They are drawn here and not by its forest, because repeated configurations
 must be left out together, and because small trees cost less than the forest's bookkeeping. May
-import numpy, scikit-learn, `space`, `analysis.forest` and `analysis.measure`.
+import numpy, scipy, scikit-learn, `space`, `analysis.forest` and `analysis.measure`.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 from sklearn import config_context
 from sklearn.tree import DecisionTreeRegressor
 
 from odyssey_kit.analysis.forest import LeafBoxes, forest_boxes
-from odyssey_kit.analysis.measure import measures
+from odyssey_kit.analysis.measure import Measure, measures
 from odyssey_kit.space import Categorical, SearchSpace
 
 __all__ = ["Forest", "grow", "repeated"]
 
-# Standard deviations; independent draws repeat so often about once in ten thousand tables.
-_UNLIKELY = 4.0
+# Independent draws repeat so often in fewer than one of ten thousand tables.
+_UNLIKELY = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,25 +77,31 @@ def repeated(units: np.ndarray, space: SearchSpace) -> np.ndarray:
 
     A continuous value does not repeat by chance, so rows with the same values of all continuous
     hyperparameters were one draw. In a space without any, configurations repeat by chance too; they
-    are taken for one draw only where they repeat more often than independent draws would.
+    are taken for one draw only where they repeat more often than independent draws would. The variant
+    is no part of a draw: a paired study gives each draw to all of them.
     """
     continuous = [k for k, law in enumerate(space.values()) if law.values() is None]
-    table = units[:, continuous] if continuous else units
-    same = np.unique(table, axis=0, return_inverse=True)[1].ravel()
-    return same if continuous or _more_than_chance(same, space) else np.arange(len(units))
+    drawn = continuous or [k for k, name in enumerate(space) if name != "variant"]
+    same = np.unique(units[:, drawn], axis=0, return_inverse=True)[1].ravel()
+    if continuous or _more_than_chance(same, [measures(space)[k] for k in drawn]):
+        return same
+    return np.arange(len(units))
 
 
-def _more_than_chance(same: np.ndarray, space: SearchSpace) -> bool:
-    """Say whether more pairs of rows are equal than independent draws of a discrete space would make.
+def _more_than_chance(same: np.ndarray, laws: Sequence[Measure]) -> bool:
+    """Say whether more pairs of rows are equal than independent draws of discrete laws would make.
 
     The number of equal pairs is a U-statistic: with p and q the probabilities that two and that three
-    draws are equal, it has mean C(n,2) p and variance C(n,2) p (1 - p) + n (n-1) (n-2) (q - p²).
+    draws are equal, it has mean C(n,2) p and variance C(n,2) p (1 - p) + n (n-1) (n-2) (q - p²). Few
+    pairs are spread like Poisson's, many like normal ones; both must find it unlikely.
     """
-    n, laws = len(same), measures(space)
+    n = len(same)
     p, q = (float(np.prod([(np.asarray(law.mass) ** size).sum() for law in laws])) for size in (2, 3))
     sizes, pairs = np.bincount(same), n * (n - 1) / 2
-    variance = pairs * p * (1 - p) + n * (n - 1) * (n - 2) * (q - p * p)
-    return bool((sizes * (sizes - 1) / 2).sum() - pairs * p > _UNLIKELY * np.sqrt(variance))
+    equal, expected = float((sizes * (sizes - 1) / 2).sum()), pairs * p
+    deviation = np.sqrt(max(pairs * p * (1 - p) + n * (n - 1) * (n - 2) * (q - p * p), 0.0))
+    few = stats.poisson.sf(equal - 1, expected) < _UNLIKELY
+    return bool(few and equal - expected > -stats.norm.ppf(_UNLIKELY) * deviation)
 
 
 def grow(

@@ -1,15 +1,17 @@
 """`ok.fanova`: from any table of trials to a fitted functional ANOVA.
 
-May import `errors`, `space`, `analysis.functional_anova`, `analysis.schema` and `analysis.trials`.
+May import `errors`, `space` and the other modules of `analysis` but `advice`.
 """
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from odyssey_kit.analysis.direction import unstated
 from odyssey_kit.analysis.foreign import foreign_states
 from odyssey_kit.analysis.functional_anova import FunctionalANOVA
 from odyssey_kit.analysis.schema import PARAMETER_PREFIX
@@ -67,6 +69,12 @@ def fanova(
     ------
     UsageError
         If the table holds several variants or tasks and none was chosen, and as `FunctionalANOVA`.
+
+    Warns
+    -----
+    UserWarning
+        If the target's name sounds like something to be maximised, no direction was given, and trials got
+        the worst value or the cap.
     """
     known = [name for name in FunctionalANOVA().get_params() if name not in ("space", "target")]
     if unknown := [name for name in settings if name not in known]:
@@ -84,7 +92,12 @@ def fanova(
         choices = tuple(frame["variant"].unique())
         space = SearchSpace({**space, "variant": Categorical(choices=choices)})
         frame = frame.rename(columns={"variant": f"{PARAMETER_PREFIX}variant"})
-    return FunctionalANOVA(space=space, target=target, **settings).fit(frame, groups=labels)
+    model = FunctionalANOVA(space=space, target=target, **settings).fit(frame, groups=labels)
+    # Shares do not depend on the direction, but what stands for a missing or an absurd value does.
+    told = unstated(settings.get("direction"), target, frame)
+    if told and (model.n_set_to_worst_ or model.n_capped_):
+        warnings.warn(told, UserWarning, stacklevel=2)
+    return model
 
 
 def _listed(frame: pd.DataFrame) -> str:

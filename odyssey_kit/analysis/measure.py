@@ -242,11 +242,11 @@ def measures(space: SearchSpace, changes: Mapping[str, Any] | None = None) -> tu
         if change is None:
             found.append(declared(law))
         elif isinstance(change, Distribution):
-            if type(change) is type(law) and law.values() is None and change.values() is None:
+            if isinstance(change, Categorical):
+                found.append(_weighted(name, law, dict.fromkeys(change.choices, 1.0)))
+            elif type(change) is type(law) and (change.values() is None) == (law.values() is None):
                 # Another range of the same kind cuts a box out of the declared one, and trials in it are a sample.
                 found.append(_restricted(name, law, (change.from_unit(0.0), change.from_unit(1.0))))
-            elif isinstance(change, Categorical):
-                found.append(_weighted(name, law, dict.fromkeys(change.choices, 1.0)))
             else:
                 found.append(_prior(name, law, change.probability_below))
         elif isinstance(change, Mapping):

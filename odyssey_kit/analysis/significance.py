@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from odyssey_kit.analysis import contrasts
@@ -28,6 +29,8 @@ from odyssey_kit.errors import UsageError
 __all__ = ["Comparison", "compare"]
 
 ALPHA = 0.05
+# Ranks of two columns that go opposite ways, seen in so many trials at least.
+_OPPOSED, _ENOUGH_TO_SEE = -0.5, 10
 _COLUMNS = [
     *("task", "variant", "n", "mean", "baseline_mean", "difference", "low", "high", "p_selection"),
     *("p_selection_holm", "p_equivalent", "p_equivalent_holm", "detectable", "p_lower", "hedges_g", "verdict"),
@@ -212,6 +215,24 @@ def _selected_by_itself(frame: pd.DataFrame, metric: str, by: str, top: float) -
     )
 
 
+def _check_same_way(frame: pd.DataFrame, metric: str, by: str) -> None:
+    """Check that the column that is selected by is not better where the compared one is worse.
+
+    Raises
+    ------
+    UsageError
+        If their ranks are opposed, as those of an accuracy and a loss are: one direction holds for both.
+    """
+    both = frame[[metric, by]].to_numpy(float)
+    both = both[np.isfinite(both).all(axis=1)]
+    alike: Any = stats.spearmanr(both) if len(both) >= _ENOUGH_TO_SEE and np.ptp(both, axis=0).all() else None
+    if alike is not None and (opposed := float(alike.statistic)) < _OPPOSED:
+        raise UsageError(
+            f"{by!r} falls where {metric!r} rises (rank correlation {opposed:.2f}), so selecting by it in the same "
+            f"direction picks the worst trials; select by a column that goes the same way, for instance -{by}"
+        )
+
+
 def compare(
     trials: Trials | pd.DataFrame,
     *,
@@ -282,7 +303,8 @@ def compare(
     ------
     UsageError
         If there is one variant only, no baseline in a task, an unknown column, a margin that is not
-        positive, fewer than three trials of a cell would be selected, or paired draws do not match.
+        positive, fewer than three trials of a cell would be selected, paired draws do not match, or
+        the column that is selected by falls where the compared one rises.
 
     Notes
     -----
@@ -312,6 +334,7 @@ def compare(
     numeric_column(frame, metric, what="metric")
     numeric_column(frame, by, what="column to rank by")
     turn = sign(direction)
+    _check_same_way(frame, metric, by)
     check_seed(random_state)
     if len(trials.variants) < 2:
         raise UsageError(f"only one variant in the table ({', '.join(trials.variants)}); a comparison needs two")
@@ -325,12 +348,9 @@ def compare(
             raise UsageError(f"only the baseline {baseline!r} has trials on {task!r}; a comparison needs two variants")
         if paired:
             contrasts.check_pairs(cell, baseline)
-    selected = select_top(trials, top=top, by=by, direction=direction or "minimize").frame
-    for words in (
-        unstated(direction, metric, frame),
-        _selected_by_itself(frame, metric, by, top),
-        _gaps(selected, metric),
-    ):
+    selected = select_top(trials, top=top, by=by, direction="minimize" if direction is None else direction).frame
+    itself = _selected_by_itself(frame, metric, by, top)
+    for words in (unstated(direction, metric, frame), itself, _gaps(selected, metric)):
         if words:
             warnings.warn(words, UserWarning, stacklevel=2)
     families = []
@@ -345,6 +365,6 @@ def compare(
         top=top,
         margin=margin,
         paired=paired,
-        direction=direction or "minimize",
-        by=by,
+        direction="minimize" if direction is None else direction,
+        by=metric if itself else by,
     )

@@ -1,4 +1,7 @@
-"""The card of a published study: what ran, on what, when, with which code. May import `study`."""
+"""The card of a published study: what ran, on what, when, with which code, and how it lies beside the paper.
+
+May import `errors`, `space`, `training`, `study` and `analysis.beside_paper`.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def _beside_the_paper(study: StudySpec, trials: pd.DataFrame) -> str:
         return ""
     order = [cell.name for cell in study.variants]
     rows = [
-        f"| {row['task']} | {row['variant']} | {row['n']} | {row['mean']:.3f} | {_printed(row)} |"
+        f"| {row['task']} | {row['variant']} | {row['n']} | {row['lost']} | {row['mean']:.3f} | {_printed(row)} |"
         for row in sorted(table.to_dict("records"), key=lambda row: (row["task"], order.index(row["variant"])))
     ]
     ones = [
@@ -169,10 +172,11 @@ The tables are released under the project's MIT licence; the data set keeps its 
 _BESIDE = """## Beside the paper
 
 Mean test metric of the best tenth of each variant's counted trials, chosen by validation, and what the paper's
-Figure 3 shows, read off the print. The metric is the column `test_metric`.
+Figure 3 shows, read off the print. The metric is the column `test_metric`; "lost" counts the trials that diverged or
+had a loss above the ledger's cap, which counts as the cap.
 
-| data set | variant | trials | mean | paper | gap |
-| --- | --- | --- | --- | --- | --- |
+| data set | variant | trials | lost | mean | paper | gap |
+| --- | --- | --- | --- | --- | --- | --- |
 {rows}
 
 {best}
