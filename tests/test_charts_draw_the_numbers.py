@@ -315,6 +315,24 @@ def test_a_comparison_is_drawn_as_it_is_printed(table: pd.DataFrame) -> None:
     assert len(shapes) == len(palette.VERDICTS)
 
 
+def test_a_comparison_is_told_verdict_by_verdict(table: pd.DataFrame) -> None:
+    four = ok.compare(table, top=0.25).to_frame().head(4)
+    told = four.assign(variant=list("abcd"), verdict=list(palette.VERDICTS), difference=[2.0, 0.1, 0.0, 1.0])
+    said = ok.charts.comparison_chart(told.assign(low=-0.5, high=3.0)).description
+    assert said == (
+        "JSB Chorales: 4 variants against V in test loss, nats a frame. Different: a (+2, -0.5 to +3). "
+        "Different but negligible: b (+0.1, -0.5 to +3). Equivalent: c. Undecided: d."
+    )
+
+
+def test_only_some_marginals_are_drawn_and_none_is_refused(table: pd.DataFrame) -> None:
+    model = ok.fanova(table, space=ok.ODYSSEY_SPACE, pooled=True, estimand="forest", n_trees=10, cap=61.0)
+    assert len(ok.charts.marginals(model, n_points=5, only=["momentum"]).to_dict()["concat"]) == 1
+    for only in ([], ["dropout"]):
+        with pytest.raises(ok.UsageError, match=r"^only is \[.*\], expected some of hidden_size, .*, or None for all$"):
+            ok.charts.marginals(model, only=only)
+
+
 def test_marginals_and_shares_are_those_of_the_model(table: pd.DataFrame) -> None:
     model = ok.fanova(table, space=ok.ODYSSEY_SPACE, pooled=True, estimand="forest", n_trees=10, cap=61.0)
     bars = rows_with(ok.charts.importance_bars(model).to_dict(), "share")

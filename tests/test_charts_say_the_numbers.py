@@ -189,13 +189,16 @@ def test_one_is_singular(table: pd.DataFrame) -> None:
 def test_a_comparison_says_which_sign_is_worse(table: pd.DataFrame) -> None:
     worse = table.assign(state="COMPLETE")
     nfg = worse["variant"].eq("NFG")
-    for column in ("valid_metric", "test_metric"):
-        worse[column] = worse["index"] / 100 + 10.0 + 5.0 * nfg
+    worse["test_metric"] = worse["index"] / 100 + 10.0 + 5.0 * nfg
+    worse["valid_metric"] = worse["test_metric"] + 0.001
     text = say.comparison_answer(ok.compare(worse, top=0.25))
     assert "1 of 8 variants is different from V: NFG by +5" in text
     assert "A positive difference is worse than V." in text
     two = say.comparison_answer(ok.compare(worse[nfg | worse["variant"].eq("V")], top=0.25))
     assert "undecided" not in two
+    more = ok.compare(worse, top=0.25, direction="maximize")
+    assert "A positive difference is better than V." in say.comparison_answer(more)
+    assert ok.charts.comparison_chart(more).description.endswith(" Higher is better.")
 
 
 def test_variants_that_were_left_out_are_named_with_the_reason(table: pd.DataFrame) -> None:

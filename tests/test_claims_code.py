@@ -1,4 +1,8 @@
-"""The code that decides claims does not change in silence: its fingerprints are kept, as those of the rules are."""
+"""The code of the claims' rules does not change in silence: its fingerprints are kept, as those of the rules are.
+
+Kept are the rules and what they call in `claims`, and the conventions; not what they call elsewhere in `analysis`, as
+forests, tests and selection, which have tests of their own.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,8 @@ TELLING = {"verdicts.ClaimVerdict", "verdicts.Verdicts", "verdicts._data", "verd
 def _shape(node: object) -> object:
     """Return code as nested lists, the same in every Python: without docstrings, layout and what is empty."""
     if isinstance(node, ast.AST):
-        return [type(node).__name__, *(_shape(value) for _, value in ast.iter_fields(node) if value not in (None, []))]
+        fields = [(name, _shape(value)) for name, value in ast.iter_fields(node) if value not in (None, [])]
+        return [type(node).__name__, *fields]
     if isinstance(node, list):
         docstrings = [one for one in node if isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant)]
         return [_shape(one) for one in node if one not in docstrings]
@@ -33,15 +38,18 @@ def _of_module(name: str, source: str) -> dict[str, str]:
     """Return a fingerprint of each function, class and constant of a module."""
     found = {}
     for node in ast.parse(source).body:
-        target = getattr(node, "targets", [getattr(node, "target", None)])[0]
-        called = getattr(node, "name", None) or getattr(target, "id", None)
-        found |= {f"{name}.{called}": _fingerprint(_shape(node))} if called not in (None, "__all__") else {}
+        targets = getattr(node, "targets", [getattr(node, "target", None)])
+        inside = [one for target in targets if target for one in ast.walk(target)]
+        set_here = [one.id for one in inside if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]
+        called = [node.name] if isinstance(node, (ast.FunctionDef, ast.ClassDef)) else set_here
+        found |= {f"{name}.{one}": _fingerprint(_shape(node)) for one in called if one != "__all__"}
     return found
 
 
 def _of_everything() -> dict[str, str]:
-    paths = [*(CLAIMS / f"{name}.py" for name in DECIDING), *sorted((CLAIMS / "rules").glob("[!_]*.py"))]
-    modules = [_of_module(path.stem, path.read_text(encoding="utf-8")) for path in paths]
+    paths = [*(CLAIMS / f"{name}.py" for name in DECIDING), *sorted((CLAIMS / "rules").glob("*.py"))]
+    names = [path.stem.replace("__init__", path.parent.name) for path in paths]
+    modules = [_of_module(name, path.read_text(encoding="utf-8")) for name, path in zip(names, paths, strict=True)]
     found = {name: digest for module in modules for name, digest in module.items() if name not in TELLING}
     for part in ("selection", "margins", "tasks"):
         found |= {f"conventions.{part}.{name}": _fingerprint(v) for name, v in getattr(conventions(), part).items()}
@@ -67,4 +75,7 @@ def test_a_fingerprint_sees_what_runs_and_nothing_else() -> None:
     assert of("ALPHA = 1  # why\ndef f( x ):\n    return (x < 0.05)") == first
     for changed in ("return x <= 0.05", "return x < 0.5", "x += 1; return x < 0.05"):
         assert of(f"def f(x):\n    {changed}\nALPHA = 1")["rules.f"] != first["rules.f"]
+    for one, other in (("x[:1]", "x[1:]"), ("lambda *x: x", "lambda **x: x"), ("f(*x)", "f(**x)"), ("{**x}", "{x}")):
+        assert of(f"A = {one}")["rules.A"] != of(f"A = {other}")["rules.A"]
+    assert set(of("A, (B, *C) = D = E[0] = 1, F")) == {"rules.A", "rules.B", "rules.C", "rules.D"}
     assert of('ALPHA: int = 1\ndef f(x):\n    return ""')["rules.f"] != of("def f(x):\n    return")["rules.f"]

@@ -825,6 +825,7 @@ def test_the_chorales_are_compared_with_stand_ins_and_the_direction_told() -> No
     found = ok.check_claims("O27", evidence=_vanillas(claim, (*music, apart[0]), (*speech, apart[1])))["O27"]
     assert (found.verdict, found.own) == (REPRODUCED, False)
     assert "JSB Chorales and spoken-digits" in found.data and "direction" in found.sentence
+    assert found.sentence.startswith("Reproduced on JSB Chorales and spoken-digits (2 of 3 tasks), a stand-in")
 
 
 def test_optima_are_alike_only_if_all_of_three_tasks_have_them_inside_the_box() -> None:

@@ -126,6 +126,8 @@ def fitted(frame: pd.DataFrame = RUNS, **settings) -> ok.FunctionalANOVA:
         (lambda: ok.trials_from_table(RUNS, test="loss", space={"lr": (0, 1)}), "space is a dict, expected a Search"),
         # ---- the rest of the statistics
         (lambda: ok.find_basins(rates(np.inf)), "is not positive and finite or does not vary: no log scale"),
+        (lambda: ok.find_basins(rates(), parameter=3), "parameter is 3, expected the name of a hyperparameter"),
+        (lambda: ok.find_basins(rates(), parameter="rate"), "hyperparameter 'rate' does not exist; numeric columns"),
         (lambda: ok.find_basins(rates(), tolerance="a"), "tolerance is 'a', expected a positive number in units of"),
         (lambda: ok.find_basins(rates(), random_state="a"), "random_state is 'a', expected 0 or more, a whole number"),
         (lambda: ok.learning_rate_scaling(rates(0.0)), "the learning rate is 0 in row 0, expected positive numbers"),
@@ -133,6 +135,12 @@ def fitted(frame: pd.DataFrame = RUNS, **settings) -> ok.FunctionalANOVA:
         (
             lambda: ok.learning_rate_scaling(rates(), 3),
             "against is 3, expected '1 - momentum' or the name of a setting",
+        ),
+        (lambda: ok.replay_rules(trials()), "no search space: the trials bring none"),
+        (lambda: ok.replay_rules(trials(), space={"lr": (0, 1)}), "space is a dict, expected a SearchSpace"),
+        (
+            lambda: ok.replay_rules(trials(), ["one at a time"], space=SPACE, random_state=0.5),
+            "random_state is 0.5, expected 0 or more, a whole number",
         ),
         (lambda: ok.expected_best(trials(), ["a"]), "budgets hold 'a', expected whole numbers from 1"),
         (lambda: ok.expected_best(trials(), 3), "budgets is 3, expected a list of whole numbers from 1"),
@@ -203,6 +211,18 @@ def test_a_csv_file_is_no_study_and_the_way_on_is_named(tmp_path):
     RUNS.to_csv(tmp_path / "runs.csv")
     with pytest.raises(ok.StudyError, match=r"is no table of a published study: published ones are Parquet"):
         ok.load_trials(tmp_path / "runs.csv")
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".tsv"])
+def test_a_table_that_nothing_here_reads_is_to_be_saved_as_csv(tmp_path, suffix):
+    path = tmp_path / f"runs{suffix}"
+    RUNS.to_csv(path, sep="\t")
+    with pytest.raises(
+        ok.StudyError, match=rf"cannot be read as Parquet.*a \{suffix} file.*; save it as CSV, which is"
+    ):
+        ok.load_trials(path)
+    with pytest.raises(ok.StudyError, match=rf"is a \{suffix} file, expected one of \.csv, .*; save it as CSV"):
+        ok.read_table(path)
 
 
 def test_a_space_with_one_name_twice_is_refused(tmp_path):

@@ -81,6 +81,8 @@ def test_what_cannot_be_fitted_is_said_and_what_is_weak_too(table: pd.DataFrame)
     assert "no variance to explain" in own.data["models"]["V"]["epochs"]["missing"]
     with pytest.raises(ok.UsageError, match="no search space"):
         ok.MarginalExplorer(flat)
+    with pytest.raises(ok.UsageError, match="space is a dict, expected a SearchSpace"):
+        ok.MarginalExplorer(flat, space={})  # type: ignore[arg-type]
     with pytest.raises(ok.UsageError, match="n_trees is 3, expected"):
         ok.MarginalExplorer(flat, space=ok.ODYSSEY_SPACE, n_trees=3)
     with pytest.raises(ok.UsageError, match="no column hours"):

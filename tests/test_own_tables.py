@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -166,6 +168,11 @@ def test_tasks_may_be_numbers():
 )
 def test_few_numbers_that_come_again_and_again_are_a_grid(values, guessed):
     assert ok.guess_space(pd.DataFrame({"params_x": values}))["x"] == guessed
+
+
+def test_infinity_is_no_choice_however_often_it_comes():
+    with pytest.raises(ok.UsageError, match="'params_x' is infinite in rows 1, 3, 5, expected finite numbers"):
+        ok.guess_space(pd.DataFrame({"params_x": [1.0, math.inf] * 3}))
 
 
 def test_a_grid_is_said_and_keeps_its_order():

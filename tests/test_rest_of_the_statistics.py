@@ -167,6 +167,16 @@ def test_the_slope_against_the_batch_size():
     assert row["slope"] == pytest.approx(0.5, abs=0.15)
 
 
+def test_a_hyperparameter_is_its_own_column_and_not_another_of_its_bare_name():
+    frame = bowl(150)
+    frame = frame.assign(params_dropout=frame["params_learning_rate"], dropout=1.0)
+    told = ok.find_basins(frame, parameter="dropout")
+    pd.testing.assert_frame_equal(told, ok.find_basins(frame, parameter="params_dropout"))
+    pd.testing.assert_frame_equal(told, ok.find_basins(frame))
+    slopes = [ok.learning_rate_scaling(frame, name)["slope"].iloc[0] for name in ("dropout", "params_dropout")]
+    assert slopes[0] == slopes[1]
+
+
 def test_what_has_no_basin_says_why():
     frame = bowl(60)
     with pytest.raises(ok.UsageError, match="not positive and finite or does not vary"):

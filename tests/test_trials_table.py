@@ -287,6 +287,14 @@ def test_trials_without_a_metric_rank_last_and_still_count():
     assert ok.select_top(endless, top=0.5).frame["key"].tolist() == selected["key"].tolist()
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "Int64", "float32"])
+def test_the_largest_are_the_best_where_more_is_better_whatever_holds_them(dtype):
+    frame = trials(12, ("V",), n_diverged=0)
+    frame["score"] = (frame["index"] * 20).astype(dtype)
+    selected = ok.select_top(frame, top=0.25, by="score", direction="maximize").frame
+    assert sorted(selected["index"]) == [9, 10, 11]
+
+
 def test_fewer_than_three_is_an_error_that_says_what_would_do():
     frame = trials(20, ("V", "NP"))
     with pytest.raises(ok.UsageError, match=r"top=0\.1 of the 20 trials of 'NP' on 'jsb-chorales' selects 2") as error:

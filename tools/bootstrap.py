@@ -58,7 +58,7 @@ def build_book() -> None:
     if not (BOOK / "_config.yml").exists():
         raise Remedy(f"{BOOK} holds no _config.yml: restore the folder (git checkout book)")
     # The published book rests on the committed trials alone, whatever the caller's shell says.
-    # One thread: the products are small, and a BLAS that spins beside a chapter makes it a quarter slower.
+    # One thread: the products are small, and a BLAS that spins beside a chapter slows it down.
     env = environment(PYDEVD_DISABLE_FILE_VALIDATION="1", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     env.pop("ODYSSEY_RERUN", None)
     for last_attempt in (False, True):

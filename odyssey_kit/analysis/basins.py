@@ -14,7 +14,7 @@ from statsmodels.nonparametric.smoothers_lowess import lowess
 
 from odyssey_kit.analysis.checks import check_seed, is_number
 from odyssey_kit.analysis.design import clean_target
-from odyssey_kit.analysis.schema import PARAMETER_PREFIX
+from odyssey_kit.analysis.schema import parameter_column
 from odyssey_kit.analysis.trials import Trials, as_trials, numeric_column
 from odyssey_kit.errors import UsageError
 
@@ -118,7 +118,9 @@ def find_basins(
     `benchmarks/RESULTS.md`).
     """
     trials = as_trials(trials)
-    column = parameter if parameter in trials.frame else PARAMETER_PREFIX + parameter
+    if not isinstance(parameter, str):
+        raise UsageError(f"parameter is {parameter!r}, expected the name of a hyperparameter such as 'learning_rate'")
+    column = parameter_column(trials.frame, parameter) or parameter
     numeric_column(trials.frame, column, what="hyperparameter")
     check_seed(random_state)
     if tolerance is not None and not (is_number(tolerance) and tolerance > 0):

@@ -68,10 +68,7 @@ def check_space(space: Any) -> SearchSpace:
         If there is none, or it is something else, or empty.
     """
     if space is None:
-        raise UsageError(
-            "no search space: the trials bring none, so pass one, for instance space=ok.ODYSSEY_SPACE; "
-            "shares are shares of the variance over it"
-        )
+        raise UsageError("no search space: the trials bring none, so pass one, for instance space=ok.ODYSSEY_SPACE")
     if not isinstance(space, SearchSpace):
         raise UsageError(f"space is a {type(space).__name__}, expected a SearchSpace; {HOW_TO_BUILD_ONE}")
     if not space:

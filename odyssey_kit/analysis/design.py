@@ -89,13 +89,7 @@ def clean_target(
         If there is no such column, nothing to explain, too little to learn from, or a trial without
         a value while those are not to be kept.
     """
-    given = numeric_column(frame, name, what="target").to_numpy(float, na_value=np.nan) if y is None else y
-    try:
-        values = np.array(given, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"y is no array of numbers ({error}); expected one value a row of X") from error
-    if values.shape != (len(frame),):
-        raise UsageError(f"y has shape {values.shape}, expected ({len(frame)},), one value a row of X")
+    values = _given(frame, y, name)
     told = y is None and "state" in frame
     states = frame["state"].to_numpy() if told else np.full(len(frame), "COMPLETE")
     kept = states != "FAILED"
@@ -138,6 +132,18 @@ def clean_target(
         n_set_to_worst=n_missing,
         n_capped=n_capped,
     )
+
+
+def _given(frame: pd.DataFrame, y: Any, name: str) -> np.ndarray:
+    """Return the target's values as they are, in an array of its own."""
+    given = numeric_column(frame, name, what="target").to_numpy(float, na_value=np.nan) if y is None else y
+    try:
+        values = np.array(given, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"y is no array of numbers ({error}); expected one value a row of X") from error
+    if values.shape != (len(frame),):
+        raise UsageError(f"y has shape {values.shape}, expected ({len(frame)},), one value a row of X")
+    return values
 
 
 def unit_coordinates(frame: pd.DataFrame, space: SearchSpace) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Published trials: found by name, checked against their checksums, and read.
 
 A study is a folder with `trials.parquet`, and beside it, where there is more, `curves.parquet` and `study.json`. May
-import `errors`, `space`, `analysis.checks`, `analysis.schema` and `analysis.trials`.
+import `errors`, `space`, `analysis.checks`, `analysis.reading`, `analysis.schema` and `analysis.trials`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from odyssey_kit.analysis.checks import path_of
+from odyssey_kit.analysis.reading import TABLE_SUFFIXES
 from odyssey_kit.analysis.schema import check_trials, typed
 from odyssey_kit.analysis.trials import Trials, _counted
 from odyssey_kit.errors import StudyError, UnfinishedBlockError, UsageError
@@ -26,7 +27,6 @@ __all__ = ["load_trials", "published_studies"]
 
 RESULTS_VARIABLE = "ODYSSEY_RESULTS"
 STUDY_SCHEMA = 1
-_OTHER_TABLES = (".csv", ".tsv", ".json", ".xlsx")
 
 
 def _roots() -> list[Path]:
@@ -45,7 +45,7 @@ def published_studies() -> tuple[str, ...]:
 def _find(source: str | os.PathLike[str]) -> Path:
     """Return the trials file that a name, folder or file means."""
     path = path_of(source)
-    if path.suffix in _OTHER_TABLES and not path.is_dir():
+    if path.suffix in TABLE_SUFFIXES and path.suffix != ".parquet" and not path.is_dir():
         there = "is no table of a published study" if path.is_file() else "does not exist, and would be no study"
         raise StudyError(
             f"{path} {there}: published ones are Parquet. A {path.suffix} file is for ok.read_table, or for "
@@ -78,6 +78,11 @@ def _read(path: Path, kind: Any) -> pd.DataFrame:
         frame = pq.read_table(path, page_checksum_verification=True).to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
+        if path.suffix not in TABLE_SUFFIXES:
+            raise StudyError(
+                f"{path} cannot be read as Parquet ({reason}), and a {path.suffix or 'nameless'} file as nothing else; "
+                "save it as CSV, which is for ok.read_table, or for `odyssey analyze` on the command line"
+            ) from error
         raise StudyError(
             f"{path} cannot be read as Parquet, it is damaged or incomplete ({reason}); "
             "restore it from version control or export the study again"

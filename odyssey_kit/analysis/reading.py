@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from odyssey_kit.analysis.checks import path_of, rows_where
 from odyssey_kit.analysis.schema import PARAMETER_PREFIX, parameter_column
@@ -21,9 +20,11 @@ from odyssey_kit.analysis.trials import frame_of
 from odyssey_kit.errors import StudyError, UsageError
 from odyssey_kit.space import Categorical, Distribution, LogUniform, SearchSpace, Uniform, UniformInteger
 
-__all__ = ["guess_space", "read_space", "read_table"]
+__all__ = ["TABLE_SUFFIXES", "guess_space", "read_space", "read_table"]
 
 _READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".json": pd.read_json}
+# What `read_table` reads.
+TABLE_SUFFIXES = tuple(_READERS)
 # From so many-fold a range on, a positive whole number is taken to be searched on a log scale.
 _LOG_RATIO = 50
 # So few different numbers, each of them so often, were a list to choose from.
@@ -45,7 +46,9 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     path = path_of(path)
     if path.suffix not in _READERS:
-        raise StudyError(f"{path} is a {path.suffix or 'nameless'} file, expected one of {', '.join(_READERS)}")
+        raise StudyError(
+            f"{path} is a {path.suffix or 'nameless'} file, expected one of {', '.join(_READERS)}; save it as CSV"
+        )
     if not path.is_file():
         raise StudyError(f"no such file: {path}")
     try:
@@ -102,12 +105,12 @@ def _guess(values: pd.Series) -> Distribution | None:
         return None
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return Categorical(choices=tuple(sorted(different.tolist(), key=str)))
-    if _is_grid(values):
-        return Categorical(choices=tuple(sorted(different.tolist())))
     if (infinite := values.abs() == math.inf).any():
         raise UsageError(
             f"column {values.name!r} is infinite in {rows_where(infinite)}, expected finite numbers; drop these trials"
         )
+    if _is_grid(values):
+        return Categorical(choices=tuple(sorted(different.tolist())))
     low, high = float(values.min()), float(values.max())
     if pd.api.types.is_integer_dtype(values) or bool(np.all(different == np.round(different))):
         if low >= 1 and high / low >= _LOG_RATIO:
@@ -120,6 +123,8 @@ def _guess(values: pd.Series) -> Distribution | None:
 
 def _evenness(values: np.ndarray) -> float:
     """Return how far the values are from being spread evenly (Kolmogorov's distance)."""
+    from scipy import stats  # late, for `loading` and with it the command line import this module
+
     return float(stats.kstest((values - values.min()) / np.ptp(values), "uniform").statistic)  # pyright: ignore
 
 

@@ -2,7 +2,8 @@
 
 A rule asks for settings one after the other and is answered by the recorded trial that is nearest.
 Its regret is the test metric of what it settles on, minus that of the best recorded trial by
-validation. May import `errors`, `space`, `analysis.best_of`, `analysis.design` and `analysis.trials`.
+validation. May import `errors`, `space`, `analysis.best_of`, `analysis.checks`, `analysis.design` and
+`analysis.trials`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from odyssey_kit.analysis.best_of import best_weights
+from odyssey_kit.analysis.checks import check_seed, check_space
 from odyssey_kit.analysis.design import unit_coordinates
 from odyssey_kit.analysis.trials import Trials, as_trials
 from odyssey_kit.errors import UsageError
@@ -159,7 +161,8 @@ def replay_rules(
     Raises
     ------
     UsageError
-        If there is no space, no such rule, or a rule's hyperparameter is not in the space.
+        If there is no space or it is none, no such rule, a rule's hyperparameter is not in the space, or
+        ``random_state`` is no whole number.
 
     Notes
     -----
@@ -167,9 +170,8 @@ def replay_rules(
     regrets are those of rules that are followed a little inexactly, and on few trials very inexactly.
     """
     trials = as_trials(trials)
-    space = space if space is not None else trials.space
-    if space is None:
-        raise UsageError("no search space: the trials bring none, so pass one, for instance space=ok.ODYSSEY_SPACE")
+    space = check_space(space if space is not None else trials.space)
+    check_seed(random_state)
     needed = {"divide by ten": "learning_rate", "tune small": "hidden_size"}
     for rule in rules:
         if rule not in RULES:

@@ -14,7 +14,7 @@ import pandas as pd
 from odyssey_kit.analysis.basins import LEVEL, RESAMPLES, smooth_optimum
 from odyssey_kit.analysis.checks import check_seed, rows_where
 from odyssey_kit.analysis.design import clean_target
-from odyssey_kit.analysis.schema import PARAMETER_PREFIX
+from odyssey_kit.analysis.schema import parameter_column
 from odyssey_kit.analysis.trials import Trials, as_trials, numeric_column
 from odyssey_kit.errors import UsageError
 
@@ -29,7 +29,7 @@ def _factor(frame: pd.DataFrame, against: str) -> np.ndarray:
     if not isinstance(against, str):
         raise UsageError(f"against is {against!r}, expected '1 - momentum' or the name of a setting")
     name = "momentum" if against == "1 - momentum" else against
-    column = name if name in frame else PARAMETER_PREFIX + name
+    column = parameter_column(frame, name) or name
     values = numeric_column(frame, column, what="setting").to_numpy(float)
     values = 1 - values if name == "momentum" else values
     if not (values > 0).all():
@@ -38,7 +38,8 @@ def _factor(frame: pd.DataFrame, against: str) -> np.ndarray:
 
 
 def _rates(frame: pd.DataFrame) -> np.ndarray:
-    rates = numeric_column(frame, f"{PARAMETER_PREFIX}learning_rate", what="hyperparameter")
+    column = parameter_column(frame, "learning_rate") or "learning_rate"
+    rates = numeric_column(frame, column, what="hyperparameter")
     if (bad := ~((rates > 0) & (rates < math.inf))).any():
         raise UsageError(
             f"the learning rate is {rates[bad].iloc[0]:g} in {rows_where(bad)}, expected positive numbers: no log scale"

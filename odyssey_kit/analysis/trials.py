@@ -1,7 +1,8 @@
 """The trials of a study as a table that knows its space and its curves; and the best of them selected.
 
 The columns are described in `schema`, whose names are offered here too; `loading` reads what is published. May
-import `errors` and `space`; needs neither torch nor the data that the trials were trained on.
+import `errors`, `space`, `analysis.checks`, `analysis.direction` and `analysis.schema`; needs neither torch nor the
+data that the trials were trained on.
 """
 
 from __future__ import annotations
@@ -269,7 +270,8 @@ def select_top(
     trials = as_trials(trials)
     if not is_number(top) or not 0 < top <= 1:
         raise UsageError(f"top is {top!r}, expected a fraction in (0, 1], for instance 0.10")
-    values = sign(direction) * numeric_column(trials.frame, by, what="column to rank by")
+    # As floats: the negative of an unsigned number is none.
+    values = sign(direction) * numeric_column(trials.frame, by, what="column to rank by").astype(float)
     ranked = trials.frame.assign(_rank=values.where(values.abs() < math.inf))
     ranked = ranked.sort_values(["_rank", "index"], na_position="last", kind="stable")
     kept: list[Any] = []

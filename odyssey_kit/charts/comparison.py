@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from odyssey_kit.analysis.direction import sign
+from odyssey_kit.analysis.direction import better, sign
 from odyssey_kit.analysis.words import p_value
 from odyssey_kit.charts import _frames as frames
 from odyssey_kit.charts.palette import BACKGROUND, INK, MUTED, VERDICTS, variant_order
@@ -37,7 +37,8 @@ def comparison_chart(comparison: Any, *, words: str = "test loss, nats a frame")
     """
     table = comparison if isinstance(comparison, pd.DataFrame) else comparison.to_frame()
     baseline = getattr(comparison, "baseline", "V")
-    right = "worse" if sign(getattr(comparison, "direction", None)) > 0 else "better"
+    direction = getattr(comparison, "direction", None)
+    right = "worse" if sign(direction) > 0 else "better"
     known = {"task", "variant", "difference", "low", "high", "p_selection_holm", "verdict", "n"}
     known |= {"baseline_mean", "note"}
     table = table.loc[:, [name for name in table.columns if name in known]]
@@ -51,7 +52,8 @@ def comparison_chart(comparison: Any, *, words: str = "test loss, nats a frame")
         panel = _panel(table[table["task"].eq(task)], ends=ends, right=f"{right} than {baseline} →")
         named = alt.Title(frames.task_words(task), fontSize=12, fontWeight="normal")
         panels.append(panel.properties(title=named) if len(tasks) > 1 else panel)
-    finding = " ".join(_finding(table[table["task"].eq(task)], baseline=baseline, words=words) for task in tasks)
+    found = [_finding(table[table["task"].eq(task)], baseline=baseline, words=words) for task in tasks]
+    finding = " ".join([*found, *([f"{better(direction).capitalize()}."] if sign(direction) < 0 else [])])
     if len(panels) == 1:
         return panels[0].properties(width="container", description=finding)
     note = {"odyssey": {"narrow": {"below": 560, "width": 250, "columns": 1}}}
@@ -95,12 +97,13 @@ def _panel(table: pd.DataFrame, *, ends: frames.ValueAxis, right: str) -> alt.La
 
 
 def _finding(table: pd.DataFrame, *, baseline: str, words: str) -> str:
-    different = table[table["verdict"].str.startswith("different")]
-    listed = ", ".join(
-        f"{row['variant']} ({row['difference']:+.3g}, {row['low']:+.3g} to {row['high']:+.3g})"
-        for _, row in different.iterrows()
-    )
-    return (
-        f"{frames.task_words(table['task'].iloc[0])}: {len(different)} of {len(table)} variants differ from {baseline} "
-        f"in {words}{': ' + listed if listed else ''}; the others are undecided."
-    )
+    told = []
+    for verdict in VERDICTS:
+        rows = table[table["verdict"].eq(verdict)]
+        listed = ", ".join(
+            f"{name} ({difference:+.3g}, {low:+.3g} to {high:+.3g})" if verdict.startswith("different") else name
+            for name, difference, low, high in rows[["variant", "difference", "low", "high"]].itertuples(index=False)
+        )
+        told += [f"{verdict.capitalize()}: {listed}."] if listed else []
+    of = f"{frames.count_words(len(table), 'variant')} against {baseline} in {words}."
+    return " ".join([f"{frames.task_words(table['task'].iloc[0])}: {of}", *told])

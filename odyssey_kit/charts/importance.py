@@ -1,6 +1,6 @@
 """Figures of a functional ANOVA: shares of the variance, and the curves behind them.
 
-May import the other modules of `charts`.
+May import `errors` and the other modules of `charts`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from odyssey_kit.charts._frames import effect_words
 from odyssey_kit.charts.palette import INK, PUBLISHED, tint
 from odyssey_kit.charts.sentences import percent_words
 from odyssey_kit.charts.theme import HEIGHTS, PERCENT, decades, narrow
+from odyssey_kit.errors import UsageError
 
 __all__ = ["importance_bars", "marginals"]
 
@@ -109,7 +110,10 @@ def marginals(
     if isinstance(model, pd.DataFrame):
         table = model
     else:
-        effects = [name for name in model.importances()["parameters"] if name in (only or model.parameters_)]
+        wanted = model.parameters_ if only is None else only
+        effects = [name for name in model.importances()["parameters"] if name in wanted]
+        if not effects:
+            raise UsageError(f"only is {only!r}, expected some of {', '.join(model.parameters_)}, or None for all")
         table = pd.concat([model.marginal(name, n_points=n_points) for name in effects], ignore_index=True)
     table = table.assign(band="90 % band")
     if "low" not in table or not table["low"].notna().all():

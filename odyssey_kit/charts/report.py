@@ -64,6 +64,34 @@ def _drawn(chart: Any, number: int) -> str:
     )
 
 
+def _on_task(analysis: Any, task: str, *, number: int) -> list[str]:
+    """Return what the page says of one task: shares and curves, as the charts of this number and the next."""
+    model, rows = analysis.models[task], analysis.importances
+    rows = rows[rows["task"] == task] if len(analysis.models) > 1 else rows
+    on = f", {html.escape(task)}" if task else ""
+    parts = [
+        f"<h2>Which hyperparameter matters{on}?</h2>",
+        f'<p class="quiet">{html.escape(analysis.counted(task))}</p>',
+    ]
+    if rows["share"].notna().all():
+        shown = rows[(rows["order"] == 1) | rows["parameters"].eq("rest") | (rows["p_holm"] < 0.05)]
+        parts += [
+            _drawn(importance_bars(shown), number),
+            _shares(rows),
+            '<p class="quiet">Shares of the variance over the search space, 90 % intervals, one effect at a time. '
+            "An interval that starts at 0 means that the effect may be absent. A pair counts beyond what its two "
+            "do alone.</p>",
+        ]
+    else:
+        parts.append(f"<p>No shares: {html.escape(rows['note'].iloc[0])}.</p>")
+    return [
+        *parts,
+        f"<h2>Where are the good values{on}?</h2>",
+        _drawn(marginals(model, words=model.target, only=list(model.space_)), number + 1),
+        f'<p class="quiet">Mean over all values of the other settings; {better(analysis.direction)}.</p>',
+    ]
+
+
 def report_page(analysis: Any) -> str:
     """Return a whole HTML page: advice, shares with intervals, curves with bands, the comparison.
 
@@ -79,37 +107,12 @@ def report_page(analysis: Any) -> str:
     """
     from vl_convert import javascript_bundle
 
-    parts, number = [], 0
-    several = len(analysis.models) > 1
-    for task, model in analysis.models.items():
-        rows = analysis.importances
-        rows = rows[rows["task"] == task] if several else rows
-        on = f", {html.escape(task)}" if task else ""
-        parts.append(f"<h2>Which hyperparameter matters{on}?</h2>")
-        parts.append(f'<p class="quiet">{html.escape(analysis.counted(task))}</p>')
-        if rows["share"].notna().all():
-            shown = rows[(rows["order"] == 1) | rows["parameters"].eq("rest") | (rows["p_holm"] < 0.05)]
-            parts.append(_drawn(importance_bars(shown), number))
-            parts.append(_shares(rows))
-            parts.append(
-                '<p class="quiet">Shares of the variance over the search space, 90 % intervals, one effect at a time. '
-                "An interval that starts at 0 means that the effect may be absent. A pair counts beyond what its two "
-                "do alone.</p>"
-            )
-        else:
-            parts.append(f"<p>No shares: {html.escape(rows['note'].iloc[0])}.</p>")
-        parts.append(f"<h2>Where are the good values{on}?</h2>")
-        parts.append(_drawn(marginals(model, words=model.target, only=list(model.space_)), number + 1))
-        parts.append(f'<p class="quiet">Mean over all values of the other settings; {better(analysis.direction)}.</p>')
-        number += 2
+    parts = [part for k, task in enumerate(analysis.models) for part in _on_task(analysis, task, number=2 * k)]
     if analysis.comparison is not None:
         parts.append("<h2>Do the variants differ?</h2>")
         if analysis.comparison.frame["low"].notna().any():
-            parts.append(
-                _drawn(
-                    comparison_chart(analysis.comparison, words=analysis.comparison.metric.replace("_", " ")), number
-                )
-            )
+            chart = comparison_chart(analysis.comparison, words=analysis.comparison.metric.replace("_", " "))
+            parts.append(_drawn(chart, 2 * len(analysis.models)))
         parts.append(f'<div class="wide">{analysis.comparison._repr_html_()}</div>')
     advice = "".join(f"<li>{html.escape(line)}</li>" for line in analysis.advice)
     notes = "".join(f'<p class="quiet">{html.escape(line)}</p>' for line in analysis.notes)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from odyssey_kit.analysis.direction import sign
 from odyssey_kit.charts import _frames as frames
 from odyssey_kit.charts._frames import count_words, effect_words, size_words, tasks_words
 from odyssey_kit.charts._rates import apart, for_each_task, median_interval, moves
@@ -238,12 +239,13 @@ def variants_at_best_rates_answer(trials: Any, *, metric: str = "test_metric") -
 
 
 def comparison_answer(comparison: Any, *, words: str = "nats a frame") -> Sentence:
-    """Say which variants differ from the baseline, by how much, and that the others are undecided."""
+    """Say which variants differ from the baseline, by how much, and what is undecided or within the margin."""
     table = comparison.to_frame()
     if table.empty:
         return Sentence(f"There is no variant to compare with {comparison.baseline}.")
     parts = [_verdicts(rows, str(task), comparison.baseline, words) for task, rows in table.groupby("task", sort=False)]
-    worse = f" A positive difference is worse than {comparison.baseline}." if "+" in " ".join(parts) else ""
+    right = "worse" if sign(comparison.direction) > 0 else "better"
+    worse = f" A positive difference is {right} than {comparison.baseline}." if "+" in " ".join(parts) else ""
     return Sentence(
         f"{' '.join(parts)}{worse} Each rests on the best {100 * comparison.top:.3g} % of the trials by validation "
         f"({size_words(table['n'])} a variant) and on redrawing the trials and selecting again, with Holm's "

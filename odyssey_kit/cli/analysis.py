@@ -36,7 +36,8 @@ def analyze(
     valid: Annotated[
         str | None,
         typer.Option(
-            help="Column by which each variant's best trials are selected; without it the target, which flatters."
+            help="Column by which each variant's best trials are selected; without it `valid_metric` of a study, "
+            "else the target, which flatters."
         ),
     ] = None,
     baseline: Annotated[str | None, typer.Option(help="Variant that the others are compared with.")] = None,
@@ -129,9 +130,10 @@ def _no_room(page: Path, error: OSError) -> UsageError:
 def _load(source: str) -> Any:
     """Return a study by name or folder, or any table from a file."""
     import odyssey_kit as ok
+    from odyssey_kit.analysis.reading import TABLE_SUFFIXES
 
     path = Path(source).expanduser()
-    if not path.is_file() and path.suffix not in (".csv", ".json"):
+    if not path.is_file() and path.suffix not in TABLE_SUFFIXES:
         return ok.load_trials(source)
     if path.suffix == ".parquet":
         try:

@@ -18,6 +18,7 @@ import pandas as pd
 import traitlets
 
 from odyssey_kit import analysis
+from odyssey_kit.analysis.checks import check_space
 from odyssey_kit.analysis.conditions import check_settings
 from odyssey_kit.analysis.interactions import cell_edges
 from odyssey_kit.analysis.trials import Trials, as_trials
@@ -97,11 +98,9 @@ class MarginalExplorer(anywidget.AnyWidget):
         **settings: Any,
     ) -> None:
         trials = as_trials(trials)
-        space = space if space is not None else trials.space
         if len(trials.tasks) != 1:
             raise UsageError(f"the table has {len(trials.tasks)} tasks ({', '.join(trials.tasks)}), expected one")
-        if space is None:
-            raise UsageError("no search space: the trials bring none, so pass one, for instance space=ok.ODYSSEY_SPACE")
+        space = check_space(space if space is not None else trials.space)
         if not metrics:
             raise UsageError("metrics is empty, expected one column or more, for instance metrics=['test_metric']")
         if missing := [name for name in metrics if name not in trials.frame]:

@@ -220,8 +220,9 @@ class StudySpec:
         try:
             settings: dict[str, Any] = {name: read.get(name, _as_it_is)(value) for name, value in data.items()}
             return cls(**settings)
-        except (AttributeError, TypeError) as error:
-            raise UsageError(f"study {data.get('name')!r}: {error}") from error
+        except (AttributeError, TypeError, UsageError) as error:
+            study = f"study {data.get('name')!r}: "  # which the study's own errors say already
+            raise UsageError(study + str(error).removeprefix(study)) from error
 
 
 @dataclass(frozen=True)

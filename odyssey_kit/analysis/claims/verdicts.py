@@ -250,18 +250,19 @@ def _verdict(
         verdict = NOT_TESTABLE
     tasks = [one.task for one in arms if one.task.own or not own] if parts else []
     tested = tuple(dict.fromkeys(task.role for task in tasks))
+    titles = [task.title for task in tasks]
     cost = price(claim, evidence) if verdict == UNDECIDED else None
     entries: dict[str, Any] = {
         "claim": claim,
         "verdict": verdict,
-        "data": _data(claim, [task.title for task in tasks], tested, own),
+        "data": _data(claim, titles, tested, own),
         "own": own if parts else None,
         "tested": tested,
         "parts": tuple(sorted(parts, key=lambda part: part.own != own)),
         "studies": used,
         "price": cost,
     }
-    return ClaimVerdict(**entries, sentence=sentence(**entries, missing=missing))
+    return ClaimVerdict(**entries, sentence=sentence(**entries, titles=titles, missing=missing))
 
 
 def _missing(claim: Claim) -> str:
@@ -302,7 +303,7 @@ def _conjunction(claim: Claim, evidence: Evidence) -> ClaimVerdict:
         "studies": used,
         "price": price(claim, evidence) if verdict == UNDECIDED else None,
     }
-    return ClaimVerdict(**entries, sentence=sentence(**entries, missing=""))
+    return ClaimVerdict(**entries, sentence=sentence(**entries, titles=(), missing=""))
 
 
 def _row(item: ClaimVerdict) -> dict[str, Any]:

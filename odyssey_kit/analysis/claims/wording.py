@@ -9,7 +9,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 from odyssey_kit.analysis.claims.findings import CONTRADICTED, NOT_TESTABLE, REPRODUCED, UNDECIDED, Part
-from odyssey_kit.analysis.claims.ledger import Claim, conventions
+from odyssey_kit.analysis.claims.ledger import Claim
 from odyssey_kit.analysis.claims.prices import Price
 from odyssey_kit.analysis.claims.reach import reach
 
@@ -100,6 +100,7 @@ def sentence(
     claim: Claim,
     verdict: str,
     data: str,
+    titles: Sequence[str],
     own: bool | None,
     tested: Collection[str],
     parts: Sequence[Part],
@@ -107,7 +108,7 @@ def sentence(
     price: Price | None,
     missing: str,
 ) -> str:
-    """Return a verdict in one sentence of plain words."""
+    """Return a verdict in one sentence of plain words; ``titles`` are those of the data sets that ``data`` names."""
     if verdict == NOT_TESTABLE:
         return f"Not testable here: what is missing is {missing}."
     if not parts:
@@ -119,16 +120,10 @@ def sentence(
     more = f", and {len(leading) - 1} more" if len(leading) > 1 else ""
     told = part_words(leading[0]) + more
     word = {REPRODUCED: "Reproduced", CONTRADICTED: "Contradicted", UNDECIDED: "Undecided"}[verdict]
-    titles = " and ".join(dict.fromkeys(_title(part.task) for part in deciding if part.task))
     scope = scope_words(claim, tested)
-    where = (f" on {titles}" if titles else "") + (f" ({scope})" if scope else "")
+    where = (f" on {' and '.join(titles)}" if titles else "") + (f" ({scope})" if scope else "")
     direction = "" if own else ", a stand-in, so this is of the direction"
     needed = f". What would decide it: {leading[0].needed}" if verdict == UNDECIDED and leading[0].needed else ""
     if verdict == UNDECIDED and math.isnan(leading[0].estimate):
         return f"{word}{where}{direction}: {leading[0].needed}."
     return f"{word}{where}{direction}: {told}{needed}."
-
-
-def _title(task: str) -> str:
-    known = conventions().tasks.get(task)
-    return known.title if known else task
