@@ -870,6 +870,24 @@ def test_few_trials_do_not_make_curves_alike(n: int) -> None:
     assert found.verdict == (UNDECIDED if n < 100 else CONTRADICTED)
 
 
+def test_a_faster_machine_does_not_hide_what_a_variant_saves() -> None:
+    claim = claims()["O15"]
+    one = _paces(claim, 0.93)
+    trials = next(iter(one.studies.values()))
+
+    def widths(speed: float) -> tuple[str, float]:
+        slow = trials.frame["index"] < 90
+        frame = trials.frame.assign(
+            machine=np.where(slow, "slow", "fast"), seconds=trials.frame["seconds"] * np.where(slow, 1.0, speed)
+        )
+        verdict = ok.check_claims("O15", evidence=made.evidence(claim, frame))["O15"]
+        return verdict.verdict, verdict.parts[0].high - verdict.parts[0].low
+
+    alike, apart = widths(1.0), widths(0.4)
+    assert alike[0] == apart[0] == REPRODUCED
+    assert apart[1] == pytest.approx(alike[1], rel=1e-6), "a machine's speed is a constant of its own"
+
+
 def test_a_level_is_reached_by_a_search_of_the_papers_size_only() -> None:
     """O40: neither a few draws of nine variants, nor all draws of one, whether they reach the number or not."""
     claim = claims()["O40"]

@@ -119,12 +119,16 @@ def slopes(frame: pd.DataFrame, columns: np.ndarray, *, target: str, without: Se
 
 
 def log_ratio(frame: pd.DataFrame, *, treated: str, error: float) -> tuple[float, float, float]:
-    """Return the ratio of the times an update, treated variant over the other, at equal size, with its interval."""
+    """Return the ratio of the times an update, treated over the other variant, at equal size, with its interval."""
     if frame["updates"].le(0).any() or frame["seconds"].le(0).any():
         frame = frame[frame["updates"].gt(0) & frame["seconds"].gt(0)]
     timed = frame.assign(_pace=np.log(frame["seconds"].astype(float) / frame["updates"].astype(float)))
-    indicator = timed["variant"].eq(treated).to_numpy(float)[:, None]
-    fit = slopes(timed, indicator, target="_pace", without=("learning_rate", "momentum", "input_noise_std"))
+    indicators = [timed["variant"].eq(treated).to_numpy(float)]
+    if "machine" in timed:
+        # A machine is so many times as fast as another, whatever it trains: a constant of its own.
+        indicators += [timed["machine"].eq(name).to_numpy(float) for name in sorted(set(timed["machine"]))[1:]]
+    columns = np.column_stack(indicators)
+    fit = slopes(timed, columns, target="_pace", without=("learning_rate", "momentum", "input_noise_std"))
     low, high = fit.conf_int(error)[0]
     return math.exp(fit.params[0]), math.exp(low), math.exp(high)
 
