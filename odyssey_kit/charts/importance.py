@@ -110,8 +110,8 @@ def marginals(
     if isinstance(model, pd.DataFrame):
         table = model
     else:
-        wanted = model.parameters_ if only is None else only
-        effects = [name for name in model.importances()["parameters"] if name in wanted]
+        ranked = list(model.importances()["parameters"])
+        effects = [name for name in ranked if name in (model.parameters_ if only is None else only)]
         if not effects:
             raise UsageError(f"only is {only!r}, expected some of {', '.join(model.parameters_)}, or None for all")
         table = pd.concat([model.marginal(name, n_points=n_points) for name in effects], ignore_index=True)
