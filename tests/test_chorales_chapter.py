@@ -272,6 +272,8 @@ class Weak:
 
     oob_r2_ = 0.1
     n_trials_ = 40
+    n_set_to_worst_ = 0
+    cap = 61.0
 
     def importances(self, _: int = 1) -> pd.DataFrame:
         names = ["learning_rate", "momentum", "learning_rate × momentum"]
@@ -288,7 +290,11 @@ def test_a_weak_forest_gives_no_order_and_no_share_below_zero() -> None:
     waiting = ok.charts.Arm(name="later", title="", planned=10, why="not run")
     told = chorales.momentum_answer(Weak(), waiting)
     assert "momentum alone 0.0 % (no interval yet)" in told and "n = 40, R² = 0.10" in told
-    assert "90 % interval" not in told
+    assert "90 % interval" not in told and "diverged" not in told
+    lost = Weak()
+    lost.n_set_to_worst_ = 1
+    told = chorales.momentum_answer(lost, waiting)
+    assert "1 trial diverged and counts as the worst finite loss here; the ledger counts it as 61 nats" in told
 
 
 def test_the_answer_is_too_early_by_the_number_selected_and_hides_no_other_error(

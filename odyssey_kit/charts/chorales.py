@@ -240,7 +240,18 @@ def momentum_answer(raw: Any, rescaled: Any) -> Sentence:
     return Sentence(
         f"With the learning rate taken as it is, of the variance of vanilla’s test loss: {told(raw)}. "
         f"With the rate multiplied by 1 − momentum, as the paper does: {beside}. "
-        "A pair is what both explain beyond each alone."
+        f"A pair is what both explain beyond each alone.{_counted_as_worst(raw)}"
+    )
+
+
+def _counted_as_worst(model: Any) -> str:
+    """Say that diverged trials count for less here than in the ledger; a single one there can outweigh all others."""
+    n = model.n_set_to_worst_
+    if not n:
+        return ""
+    return (
+        f" {count_words(n, 'trial')} diverged and {'counts' if n == 1 else 'count'} as the worst finite loss "
+        f"here; the ledger counts {'it' if n == 1 else 'each'} as {model.cap:.0f} nats, and its verdict rests on that."
     )
 
 
