@@ -513,7 +513,9 @@ def test_a_reader_that_stops_reading_is_no_error():
 
 
 @pytest.mark.parametrize(("command", "code"), [("run odyssey-jsb", 2), ("variants", 0), ("data list", 0)])
-def test_without_the_training_extra_only_what_trains_is_refused_in_one_line(command, code):
+def test_without_the_training_extra_only_what_trains_is_refused_in_one_line(command, code, tmp_path, monkeypatch):
+    for place in ("RESULTS", "RUNS"):  # where nothing is published there is something to train
+        monkeypatch.setenv(f"ODYSSEY_{place}", str(tmp_path / place.lower()))
     done = process("import sys; sys.modules['numba'] = sys.modules['torch'] = None\n", *command.split())
     assert done.returncode == code, done.stderr
     if code:
