@@ -16,7 +16,7 @@ import pytest
 from own_tables import own_table
 
 import odyssey_kit as ok
-from odyssey_kit.analysis.advice import _advice, _basin_words, _little_words, basin_of_curve
+from odyssey_kit.analysis.advice import _little_words, advice_of, basin_of_curve, basin_words
 from odyssey_kit.analysis.surfaces import SURFACES
 
 browser = pytest.importorskip("browser", reason="playwright is not installed")
@@ -208,7 +208,7 @@ def test_advice_does_not_take_what_was_not_seen_for_absent():
 
 def test_the_best_of_a_grid_says_when_it_is_the_last():
     curve = pd.DataFrame({"parameter": "rate", "value": [0.001, 0.01, 0.1], "mean": [1.0, 5.0, 9.0]})
-    words = _basin_words(basin_of_curve(curve))
+    words = basin_words(basin_of_curve(curve))
     assert words == (
         "The best rate is 0.001, on average over the other settings; it reaches the lower end of what was tried."
     )
@@ -220,7 +220,7 @@ def test_what_is_tuned_first_is_not_called_unclear():
     model = SimpleNamespace(
         importances=lambda order: table, parameters_=("a", "b"), oob_r2_=0.3, target="loss", n_trials_=120
     )
-    lines = _advice(model, pd.DataFrame({"parameter": []}))
+    lines = advice_of(model, pd.DataFrame({"parameter": []}))
     assert lines[0].startswith("Tune a first: alone it explains 12 %")
     assert any(line.startswith("Not clear from 120 trials whether it matters alone: b (8 %") for line in lines)
     assert not any("a (12 %" in line for line in lines)
@@ -231,7 +231,7 @@ def test_choices_have_no_neighbours():
     found = basin_of_curve(curve)
     assert (found["best"], found["low"], found["high"], found["as_good"]) == ("c", "c", "c", ("a",))
     assert not found["open_low"] and not found["open_high"]
-    assert _basin_words(found) == "The best x is c, on average over the other settings; about as good: a."
+    assert basin_words(found) == "The best x is c, on average over the other settings; about as good: a."
     # Numbers that are choices are walked in their order, whatever the order they were given in.
     shuffled = pd.DataFrame({"parameter": "x", "value": [32, 8, 128, 64], "mean": [1.05, 9.0, 5.0, 1.0]})
     found = basin_of_curve(shuffled)

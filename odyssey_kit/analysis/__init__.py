@@ -25,8 +25,8 @@ _PUBLIC = {
     "compare": "significance",
     "FunctionalANOVA": "functional_anova",
     "fanova": "importance",
-    "analyze": "advice",
-    "Analysis": "advice",
+    "analyze": "analyzing",
+    "Analysis": "analyzing",
     "guess_space": "reading",
     "read_space": "reading",
     "read_table": "reading",
@@ -112,8 +112,8 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from odyssey_kit.analysis.advice import Analysis as Analysis
-    from odyssey_kit.analysis.advice import analyze as analyze
+    from odyssey_kit.analysis.analyzing import Analysis as Analysis
+    from odyssey_kit.analysis.analyzing import analyze as analyze
     from odyssey_kit.analysis.basins import find_basins as find_basins
     from odyssey_kit.analysis.beside_paper import beside_figure3 as beside_figure3
     from odyssey_kit.analysis.beside_paper import best_by_validation as best_by_validation

@@ -1,6 +1,6 @@
 """`ok.fanova`: from any table of trials to a fitted functional ANOVA.
 
-May import `errors`, `space` and the other modules of `analysis` but `advice`.
+May import `errors`, `space` and the other modules of `analysis` but `advice` and `analyzing`.
 """
 
 from __future__ import annotations
