@@ -35,6 +35,7 @@ def bounds(study: ok.StudySpec) -> dict[str, tuple[float, float]]:
         ("odyssey-jsb-wide", ["V", "CIFG", "NFG", "NOAF"], 400, {}),
         ("odyssey-jsb-paired", NINE, 900, {}),
         ("odyssey-jsb-unpublished", ["NIG+NOG", "NOG+NP", "CIFG+NIAF", "CIFG+NOAF", "V+carousel"], 500, {}),
+        ("odyssey-jsb-low-rates", ["V", "V+variance", "V+epochs"], 120, {}),
         ("odyssey-jsb-clipping", ["V"], 200, {}),
         ("odyssey-bach", NINE, 1800, {}),
         ("odyssey-timit", NINE, 1800, {"bidirectional": True}),
@@ -45,10 +46,10 @@ def test_the_odyssey_and_its_arms_are_the_tables_that_were_announced(name, varia
     study = ok.named_study(name)
     assert [cell.name for cell in study.variants] == variants
     assert len(study.plan()) == study.trial_count == trials
-    assert study.paired is (name == "odyssey-jsb-paired")
+    assert study.paired is (name in ("odyssey-jsb-paired", "odyssey-jsb-low-rates"))
     assert study.protocol == ok.Protocol(**differs), "but for what differs it is the Odyssey's own protocol"
-    rates = (1e-6, 1.0) if name == "odyssey-jsb-wide" else (1e-6, 1e-2)
-    assert bounds(study) == {**ODYSSEY, "learning_rate": rates}
+    ends = {"odyssey-jsb-wide": 1.0, "odyssey-jsb-low-rates": 1e-4}
+    assert bounds(study) == {**ODYSSEY, "learning_rate": (1e-6, ends.get(name, 1e-2))}
 
 
 def test_arms_of_one_data_set_see_the_draws_of_the_whole_study():
@@ -65,6 +66,15 @@ def test_the_truncated_gradient_is_a_setting_of_one_cell():
     assert gradients == {(name, "carousel" if name == "V+carousel" else "full") for name, _ in gradients}
     (cell,) = (cell for cell in study.variants if cell.name == "V+carousel")
     assert cell.replace(name="V") == ok.variant("V")
+
+
+def test_what_might_learn_faster_at_low_rates_differs_in_one_setting_each():
+    study = ok.named_study("odyssey-jsb-low-rates")
+    plain, wide, long = (study.protocol_of(cell) for cell in study.variants)
+    assert plain == ok.Protocol()
+    assert wide == ok.Protocol(initial_weight_std=0.316)
+    assert long == ok.Protocol(max_epochs=300)
+    assert {cell.replace(name="V") for cell in study.variants} == {ok.variant("V")}
 
 
 @pytest.mark.parametrize("name", ["odyssey-timit", "odyssey-spoken-digits", "odyssey-jsb-clipping"])
