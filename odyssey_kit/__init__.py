@@ -37,6 +37,7 @@ _PUBLIC = {
     "run_trial": "training",
     "train": "training",
     "StudySpec": "search",
+    "list_studies": "search",
     "named_study": "search",
     "run_study": "search",
     "FunctionalANOVA": "analysis",
@@ -54,6 +55,8 @@ _PUBLIC = {
     "measured_coverage": "analysis",
     "expected_best": "analysis",
     "compare_pairs": "analysis",
+    "repeated_settings": "analysis",
+    "seed_spread": "analysis",
     "find_basins": "analysis",
     "learning_rate_scaling": "analysis",
     "late_minus_best": "analysis",
@@ -139,8 +142,10 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis import published_errata as published_errata
     from odyssey_kit.analysis import read_space as read_space
     from odyssey_kit.analysis import read_table as read_table
+    from odyssey_kit.analysis import repeated_settings as repeated_settings
     from odyssey_kit.analysis import replay_rules as replay_rules
     from odyssey_kit.analysis import retest_published as retest_published
+    from odyssey_kit.analysis import seed_spread as seed_spread
     from odyssey_kit.analysis import select_top as select_top
     from odyssey_kit.analysis import trials_from_table as trials_from_table
     from odyssey_kit.data import SequenceDataset as SequenceDataset
@@ -158,6 +163,7 @@ if TYPE_CHECKING:
     from odyssey_kit.errors import UsageError as UsageError
     from odyssey_kit.explorers import MarginalExplorer as MarginalExplorer
     from odyssey_kit.search import StudySpec as StudySpec
+    from odyssey_kit.search import list_studies as list_studies
     from odyssey_kit.search import named_study as named_study
     from odyssey_kit.search import run_study as run_study
     from odyssey_kit.space import ODYSSEY_SPACE as ODYSSEY_SPACE

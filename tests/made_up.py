@@ -141,6 +141,27 @@ def _diverge(cell: pd.DataFrame, n: int) -> None:
     cell.loc[rows, "max_abs_cell"] = 1e6
 
 
+def paired(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose variants all have vanilla's draws; what they reached stays as it is."""
+    parameters = [f"params_{name}" for name in NAMES]
+    drawn = frame[frame["variant"].eq("V")].set_index("index")[parameters]
+    return frame.drop(columns=parameters).join(drawn, on="index")[frame.columns]
+
+
+def again(frame: pd.DataFrame, *, best: int = 10, seeds: int = 10, noise: float = 0.03, study: str) -> pd.DataFrame:
+    """Return the best rows of each variant with new seeds: metrics move by the noise, settings stay."""
+    rng = np.random.default_rng(7)
+    cells = []
+    for variant, cell in frame.groupby("variant"):
+        rows = cell.nsmallest(best, "valid_metric")
+        more = pd.concat([rows] * seeds, ignore_index=True)
+        for name in ("valid_metric", "test_metric"):
+            more[name] += noise * rng.standard_normal(len(more))
+        keys = [f"{variant}-{index}" for index in range(len(more))]
+        cells.append(more.assign(study=study, index=range(len(more)), key=keys))
+    return pd.concat(cells, ignore_index=True)
+
+
 def curves(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row an epoch for each trial: the metric falls towards the trial's own, or is NaN."""
     rows = []

@@ -36,11 +36,14 @@ def charts(table: pd.DataFrame) -> dict[str, Any]:
     shares = ok.charts.stacked([known.importances(2).assign(way="corrected")])
     whole = ok.Trials.from_frame(made_up.trials(n_per_cell=40, n_diverged=4), space=ok.ODYSSEY_SPACE)
     studied = dataclasses.replace(whole, curves=made_up.curves(whole.frame))
+    again = made_up.again(whole.frame[whole.frame["variant"].isin(["V", "NOAF"])], study="again")
     vanilla = ok.fanova(whole, variant="V", n_trees=100, cap=61.0)
     return {
         "search_explorer": ok.charts.search_explorer(studied),
         "boxes_beside_paper": ok.charts.boxes_beside_paper(whole, ok.compare(whole, margin=0.05)),
         "shares_beside_paper": ok.charts.shares_beside_paper(vanilla, ok.paper_shares(whole)),
+        "seeds_chart": ok.charts.seeds_chart(again, of=whole),
+        "pairs_chart": ok.charts.pairs_chart(made_up.paired(table)),
         "pair_maps": ok.charts.pair_maps(vanilla, n_points=7),
         "variant_sizes": ok.charts.variant_sizes(),
         "trials_explorer": ok.charts.trials_explorer(table),
@@ -72,6 +75,8 @@ FIGURES = (
     "boxes_beside_paper",
     "shares_beside_paper",
     "pair_maps",
+    "pairs_chart",
+    "seeds_chart",
 )
 each_figure = pytest.mark.parametrize("figure", FIGURES)
 

@@ -194,6 +194,10 @@ def test_a_comparison_says_which_sign_is_worse(table: pd.DataFrame) -> None:
     text = say.comparison_answer(ok.compare(worse, top=0.25))
     assert "1 of 8 variants is different from V: NFG by +5" in text
     assert "A positive difference is worse than V." in text
+    assert "by validation (" in text
+    with pytest.warns(UserWarning, match="selected by the very values that are compared"):
+        flattered = ok.compare(worse, top=0.25, by="test_metric")
+    assert "of the trials by test_metric (" in say.comparison_answer(flattered)
     two = say.comparison_answer(ok.compare(worse[nfg | worse["variant"].eq("V")], top=0.25))
     assert "undecided" not in two
     more = ok.compare(worse, top=0.25, direction="maximize")

@@ -19,7 +19,7 @@ from odyssey_kit.charts import chorales, sentences
 from odyssey_kit.charts.beside_paper import mean_gaps
 
 CHAPTER = BOOK / "the-odyssey-on-chorales.md"
-ARMS = ("odyssey-jsb", "odyssey-jsb-wide", "odyssey-jsb-raw", "odyssey-jsb-unpublished")
+ARMS = tuple(f"odyssey-jsb{arm}" for arm in ("", "-paired", "-seeds", "-wide", "-raw", "-unpublished"))
 
 
 class Quick:
@@ -83,7 +83,7 @@ def test_a_first_draw_that_no_cell_has_finished_is_no_trial_yet(
     frame = made_up.trials(3, study="odyssey-jsb").assign(in_prefix=False)
     made_up.write(tmp_path / "odyssey-jsb", frame)
     monkeypatch.setattr(finding, "_roots", lambda: [tmp_path])
-    arm = ok.charts.arm(ok.named_study("odyssey-jsb"))
+    arm = ok.charts.arm(ok.list_studies().loc["odyssey-jsb"])
     assert arm.trials is None and "no draw finished in every cell yet" in arm.state()
 
 
@@ -94,13 +94,13 @@ def test_a_damaged_study_is_an_error_and_no_study_that_is_not_run(
     (folder / "trials.parquet").write_bytes(b"PAR1 and nothing more")
     monkeypatch.setattr(finding, "_roots", lambda: [tmp_path])
     with pytest.raises(ok.StudyError):
-        ok.charts.arm(ok.named_study("odyssey-jsb"))
+        ok.charts.arm(ok.list_studies().loc["odyssey-jsb"])
 
 
 def test_a_complete_study_hides_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     made_up.write(tmp_path / "first-light", n_per_cell=20)
     monkeypatch.setattr(finding, "_roots", lambda: [tmp_path])
-    arm = ok.charts.arm(ok.named_study("first-light"))
+    arm = ok.charts.arm(ok.list_studies().loc["first-light"])
     assert not arm.partial
     with pytest.raises(ok.UsageError, match="top="):
         arm.say(lambda t: str(ok.compare(t, top=0.05)))
@@ -109,7 +109,11 @@ def test_a_complete_study_hides_no_error(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_with_all_studies_everything_is_drawn_and_nothing_waits(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    made_up.write(tmp_path / "odyssey-jsb", n_per_cell=200)
+    whole = made_up.trials(200, study="odyssey-jsb")
+    made_up.write(tmp_path / "odyssey-jsb", whole)
+    made_up.write(tmp_path / "odyssey-jsb-paired", made_up.paired(made_up.trials(100, study="odyssey-jsb-paired")))
+    twice = whole[whole["variant"].isin(["V", "CIFG"])]
+    made_up.write(tmp_path / "odyssey-jsb-seeds", made_up.again(twice, study="odyssey-jsb-seeds"))
     made_up.write(tmp_path / "odyssey-jsb-wide", n_per_cell=100, variants=("V", "CIFG", "NFG", "NOAF"))
     made_up.write(tmp_path / "odyssey-jsb-raw", n_per_cell=200, variants=("V",), n_diverged=0)
     spec = ok.named_study("odyssey-jsb-unpublished")
@@ -121,7 +125,9 @@ def test_with_all_studies_everything_is_drawn_and_nothing_waits(
     shown = pages(monkeypatch, tmp_path)
     assert not [words for words in shown if "yet" in words or "waits" in words or "cannot tell" in words]
     assert shown[0].startswith("From 1,800 trainings: vanilla’s best tenth (20 trials) has a mean test loss of ")
-    assert sum("complete: " in words for words in shown) == 4
+    assert sum("complete: " in words for words in shown) == len(ARMS)
+    assert any(words.startswith("At a setting taken at random, worse than vanilla: NFG (worse at ") for words in shown)
+    assert any("V’s 10 settings: a new seed moves the test loss of one by 0.0" in words for words in shown)
     assert any("Optima" in words or "optima lie" in words for words in shown)
     assert any("momentum alone" in words for words in shown)
 
@@ -267,6 +273,35 @@ def test_nothing_to_compare_is_said_and_a_best_trial_without_a_test_loss_too(tab
         mean_gaps(strangers)
 
 
+def test_what_is_said_of_seeds_and_pairs_is_their_tables(table: pd.DataFrame) -> None:
+    again = made_up.again(table[table["variant"].isin(["V", "NFG"])], study="again")
+    kept = ok.Trials.from_frame(again)
+    said = chorales.seeds_answer(kept, table)
+    spread = ok.seed_spread(again, cap=61.0).set_index("variant")
+    for name in ("V", "NFG"):
+        row = spread.loc[name]
+        assert f"{name}’s 10 settings: a new seed moves the test loss of one by {row['seed_sd']:.3f} nats" in said
+        assert f"average {row['mean']:.3f} ({row['mean_low']:.3f} to {row['mean_high']:.3f})" in said
+        first = table[table["variant"].eq(name)].nsmallest(10, "valid_metric")["test_metric"].mean()
+        assert f"the trials that validation chose had {first:.3f}" in said
+    alone = chorales.seeds_answer(kept, None)
+    assert "nan" not in alone and "validation chose" not in alone
+    flat = again.assign(test_metric=9.0 + 0.01 * np.sin(np.arange(len(again)) ** 2.0))
+    assert "the settings do not differ beyond that, as far as can be told" in chorales.seeds_answer(
+        ok.Trials.from_frame(flat), None
+    )
+    one = again[again["params_learning_rate"].isin(again.groupby("variant")["params_learning_rate"].first())]
+    assert "there are too few to tell settings apart" in chorales.seeds_answer(ok.Trials.from_frame(one), None)
+
+    pairs = made_up.paired(table)
+    found = ok.compare_pairs(pairs).set_index("variant")
+    told = chorales.pairs_answer(pairs)
+    for name in found.index:
+        assert f"{name} (worse at {found.loc[name, 'higher']} of 40, median " in told
+    better = pairs.assign(test_metric=pairs["test_metric"] - 5 * pairs["variant"].eq("NP"))
+    assert "; better: NP (worse at 0 of 40, median −" in chorales.pairs_answer(better)
+
+
 class Weak:
     """A model that predicts too little to rank, whose first share has no interval."""
 
@@ -302,7 +337,7 @@ def test_the_answer_is_too_early_by_the_number_selected_and_hides_no_other_error
 ) -> None:
     made_up.write(tmp_path / "odyssey-jsb", n_per_cell=30)
     monkeypatch.setattr(finding, "_roots", lambda: [tmp_path])
-    arm = ok.charts.arm(ok.named_study("odyssey-jsb"))
+    arm = ok.charts.arm(ok.list_studies().loc["odyssey-jsb"])
     assert arm.cap == pytest.approx(88 * np.log(2), abs=1e-4)
 
     def refuse(*_: Any) -> Any:

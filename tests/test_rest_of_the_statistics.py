@@ -60,6 +60,42 @@ def test_a_trial_without_a_metric_counts_as_the_worst():
         ok.expected_best(frame, [0.5])
 
 
+# ---- which way is better ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("function", "turned"),
+    [
+        (lambda t, d: ok.expected_best(t, direction=d), ["expected"]),
+        (lambda t, d: ok.find_basins(t, direction=d), ["value"]),
+        (lambda t, d: ok.learning_rate_scaling(t, direction=d), []),
+        (lambda t, d: ok.replay_rules(t, space=ok.ODYSSEY_SPACE, direction=d), []),
+    ],
+    ids=["expected_best", "find_basins", "learning_rate_scaling", "replay_rules"],
+)
+def test_more_is_better_of_a_metric_is_less_is_better_of_its_negative(function, turned):
+    frame = trials(100, ("V", "NOAF"), n_diverged=3)
+    negative = frame.assign(valid_metric=-frame["valid_metric"], test_metric=-frame["test_metric"])
+    one, other = function(frame, "minimize"), function(negative, "maximize")
+    ends = ["low", "high"] if turned == ["expected"] else []  # of an interval around it, which change places
+    for name in turned:
+        other[name] = -other[name]
+    if ends:
+        other[ends] = -other[ends[::-1]].to_numpy()
+    pd.testing.assert_frame_equal(one, other)
+    with pytest.raises(ok.UsageError, match="direction is 'up', expected one of 'minimize', 'maximize'"):
+        function(frame, "up")
+
+
+def test_a_rule_of_tuning_needs_its_hyperparameter_and_no_other():
+    frame = trials(60, ("V",), n_diverged=0)
+    without = ok.SearchSpace({name: law for name, law in ok.ODYSSEY_SPACE.items() if name != "learning_rate"})
+    table_ = frame.drop(columns="params_learning_rate")
+    assert ok.replay_rules(table_, ["one at a time"], space=without)["regret"].item() >= 0
+    with pytest.raises(ok.UsageError, match="'divide by ten' needs 'learning_rate' in the space"):
+        ok.replay_rules(table_, ["divide by ten"], space=without)
+
+
 # ---- pairs ----------------------------------------------------------------------------------
 
 

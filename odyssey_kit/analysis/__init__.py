@@ -35,6 +35,8 @@ _PUBLIC = {
     "measured_coverage": "coverage",
     "expected_best": "best_of",
     "compare_pairs": "pairs",
+    "repeated_settings": "seeds",
+    "seed_spread": "seeds",
     "find_basins": "basins",
     "learning_rate_scaling": "scaling",
     "late_minus_best": "divergence",
@@ -91,8 +93,10 @@ __all__ = [
     "published_studies",
     "read_space",
     "read_table",
+    "repeated_settings",
     "replay_rules",
     "retest_published",
+    "seed_spread",
     "select_top",
     "trials_from_table",
     "write_table",
@@ -148,6 +152,8 @@ if TYPE_CHECKING:
     from odyssey_kit.analysis.schema import check_trials as check_trials
     from odyssey_kit.analysis.schema import describe_columns as describe_columns
     from odyssey_kit.analysis.schema import write_table as write_table
+    from odyssey_kit.analysis.seeds import repeated_settings as repeated_settings
+    from odyssey_kit.analysis.seeds import seed_spread as seed_spread
     from odyssey_kit.analysis.significance import Comparison as Comparison
     from odyssey_kit.analysis.significance import compare as compare
     from odyssey_kit.analysis.surfaces import known_surface as known_surface

@@ -1,6 +1,7 @@
 """The basin of good learning rates: where it is lowest, how wide it is, and what training costs across it.
 
-May import `errors`, `analysis.checks`, `analysis.design`, `analysis.schema` and `analysis.trials`.
+May import `errors`, `analysis.checks`, `analysis.design`, `analysis.direction`, `analysis.schema` and
+`analysis.trials`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from statsmodels.nonparametric.smoothers_lowess import lowess
 
 from odyssey_kit.analysis.checks import check_seed, is_number
 from odyssey_kit.analysis.design import clean_target
+from odyssey_kit.analysis.direction import Direction, sign
 from odyssey_kit.analysis.schema import parameter_column
 from odyssey_kit.analysis.trials import Trials, as_trials, numeric_column
 from odyssey_kit.errors import UsageError
@@ -78,6 +80,7 @@ def find_basins(
     metric: str = "test_metric",
     tolerance: float | None = None,
     cap: float | None = None,
+    direction: Direction = "minimize",
     random_state: int = 0,
 ) -> pd.DataFrame:
     """Return the basin of a positive hyperparameter, for each task and variant.
@@ -89,12 +92,14 @@ def find_basins(
     parameter : str
         Its values are taken on a log scale.
     metric : str
-        Column to be low. A trial that diverged has the worst value of its cell.
+        Column to be best. A trial that diverged has the worst value of its cell.
     tolerance : float, optional
-        How much above its lowest point a curve is still good, in units of the metric; by default a
+        How far from its best point a curve is still good, in units of the metric; by default a
         tenth of the curve's range.
     cap : float, optional
-        Larger values become this one.
+        Worse values become this one.
+    direction : {"minimize", "maximize"}
+        Which way the metric is better.
     random_state : int
         Seed of the resamples.
 
@@ -127,9 +132,9 @@ def find_basins(
         raise UsageError(f"tolerance is {tolerance!r}, expected a positive number in units of {metric}")
     rows = []
     for (task, variant), cell in trials.frame.groupby(["task", "variant"], sort=False):
-        target = clean_target(cell, name=metric, diverged="worst", cap=cap)
+        target = clean_target(cell, name=metric, diverged="worst", cap=cap, direction=direction)
         kept = cell[target.kept]
-        values, y = kept[column].to_numpy(float), target.values  # noqa: PD011
+        values, y = kept[column].to_numpy(float), sign(direction) * target.values  # noqa: PD011
         if not (np.isfinite(values) & (values > 0)).all() or np.ptp(values) == 0:
             raise UsageError(
                 f"{column!r} of {variant!r} on {task!r} is not positive and finite or does not vary: no log scale"
@@ -145,6 +150,7 @@ def find_basins(
                 "task": task,
                 "variant": variant,
                 **_described(basin, again, at),
+                "value": sign(direction) * basin.value,
                 "tolerance": basin.depth / 10 if tolerance is None else tolerance,
                 **_times(kept, x, basin),
                 "n_trials": target.kept.sum(),
@@ -169,7 +175,6 @@ def _described(basin: _Basin, again: list[_Basin], at: np.ndarray) -> dict[str, 
         "decades_high": float(width[1]),
         "open_low": basin.low <= at[0],
         "open_high": basin.high >= at[-1],
-        "value": basin.value,
     }
 
 

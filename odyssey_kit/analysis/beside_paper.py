@@ -1,7 +1,7 @@
 """Trials beside the numbers that the Odyssey published of the same task under the same protocol.
 
 A number of the paper stands beside ours only where the data are its own. May import `errors`,
-`analysis.claims`, `analysis.published` and what fits forests.
+`analysis.claims`, `analysis.importance`, `analysis.published`, `analysis.schema` and `analysis.trials`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a search of k trials is worth: the expected result of its best trial.
 
-May import `errors`, `analysis.checks` and `analysis.trials`.
+May import `errors`, `analysis.checks`, `analysis.direction` and `analysis.trials`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import special, stats
 
 from odyssey_kit.analysis.checks import is_number
+from odyssey_kit.analysis.direction import Direction, sign
 from odyssey_kit.analysis.trials import Trials, as_trials, numeric_column
 from odyssey_kit.errors import UsageError
 
@@ -32,13 +33,13 @@ def best_weights(n: int, k: int) -> np.ndarray:
     return np.asarray(special.comb(n - np.arange(1, n + 1), k - 1) / special.comb(n, k))
 
 
-def _ranked(frame: pd.DataFrame, metric: str, by: str) -> np.ndarray:
+def _ranked(frame: pd.DataFrame, metric: str, by: str, turn: int) -> np.ndarray:
     """Return the metric in the order of validation; a trial without one counts as the worst there is."""
-    ranks = frame[by].astype(float)
+    ranks = turn * frame[by].astype(float)
     ranks = ranks.where(np.isfinite(ranks), np.inf)
     values = frame.assign(_rank=ranks).sort_values(["_rank", "index"], kind="stable")[metric].to_numpy(float)
     finite = values[np.isfinite(values)]
-    return np.where(np.isfinite(values), values, finite.max() if len(finite) else np.nan)
+    return np.where(np.isfinite(values), values, turn * (turn * finite).max() if len(finite) else np.nan)
 
 
 def _jackknife(values: np.ndarray, k: int) -> float:
@@ -57,6 +58,7 @@ def expected_best(
     *,
     metric: str = "test_metric",
     by: str = "valid_metric",
+    direction: Direction = "minimize",
 ) -> pd.DataFrame:
     """Return the expected metric of the trial that is best by validation among k, without bias.
 
@@ -67,7 +69,9 @@ def expected_best(
     budgets : sequence of int
         Numbers of trials, k. Larger ones than a cell has are left out.
     metric, by : str
-        Column that is reported, and column that is selected by; lower is better.
+        Column that is reported, and column that is selected by.
+    direction : {"minimize", "maximize"}
+        Which way both are better.
 
     Returns
     -------
@@ -97,7 +101,7 @@ def expected_best(
         raise UsageError(f"budgets hold {bad[0]!r}, expected whole numbers from 1")
     z, rows = stats.norm.ppf(0.95), []
     for (task, variant), cell in trials.frame.groupby(["task", "variant"], sort=False):
-        values = _ranked(cell, metric, by)
+        values = _ranked(cell, metric, by, sign(direction))
         for k in (int(k) for k in budgets if k <= len(values)):
             expected = float(best_weights(len(values), k) @ values)
             half = z * _jackknife(values, k) if k < len(values) else np.nan

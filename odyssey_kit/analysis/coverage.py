@@ -1,4 +1,4 @@
-"""How often the intervals of shares held the truth, when it was counted. May import pandas.
+"""How often the intervals of shares held the truth, when it was counted. May import `analysis.surfaces`.
 
 The counts are those that `benchmarks/fanova_coverage.py` wrote; `coverage.json` beside this file is
 made of its output, one setting a line, and nothing in it was typed.

@@ -1,7 +1,7 @@
 """Tables of shares: a fitted forest under one measure, asked for one of three estimands.
 
 May import `analysis.design`, `analysis.forest`, `analysis.growing`, `analysis.intervals`,
-`analysis.leave_two_out` and `analysis.measure`.
+`analysis.leave_two_out`, `analysis.measure` and `errors`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from odyssey_kit.analysis.contrasts import check_pairs
 from odyssey_kit.analysis.trials import Trials, as_trials, numeric_column
 from odyssey_kit.errors import UsageError
 
-__all__ = ["compare_pairs"]
+__all__ = ["compare_pairs", "paired_differences"]
 
 
 def _median(differences: np.ndarray) -> float:
@@ -50,6 +50,31 @@ def _differences(values: pd.Series, baseline: pd.Series) -> np.ndarray:
         return np.where(first == second, 0.0, first - second)
 
 
+def paired_differences(
+    trials: Trials | pd.DataFrame, *, baseline: str = "V", metric: str = "test_metric"
+) -> pd.DataFrame:
+    """Return each variant's metric minus the baseline's, draw by draw: columns task, variant, index, difference.
+
+    Parameters and errors as in `compare_pairs`. Where one side diverged, the difference is infinite; where both, zero.
+    """
+    frame = as_trials(trials).frame
+    numeric_column(frame, metric, what="metric")
+    parts = []
+    for task, cell in frame.groupby("task", sort=False):
+        if baseline not in set(cell["variant"]):
+            raise UsageError(f"baseline {baseline!r} has no trials on {task!r}")
+        check_pairs(cell, baseline)
+        by_draw = cell.pivot_table(index="index", columns="variant", values=metric, dropna=False, sort=False)
+        parts += [
+            pd.DataFrame({"index": by_draw.index, "difference": _differences(by_draw[name], by_draw[baseline])}).assign(
+                task=task, variant=name
+            )
+            for name in cell["variant"].unique()
+            if name != baseline
+        ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["task", "variant", "difference"])
+
+
 def compare_pairs(trials: Trials | pd.DataFrame, *, baseline: str = "V", metric: str = "test_metric") -> pd.DataFrame:
     """Compare variants with a baseline draw by draw, in a study whose variants share their draws.
 
@@ -80,34 +105,28 @@ def compare_pairs(trials: Trials | pd.DataFrame, *, baseline: str = "V", metric:
     It asks whether a variant does better at a setting that is taken at random, over the whole space;
     `compare` asks whether it does better when it is tuned. A trial that diverged is worse than any.
     """
-    frame = as_trials(trials).frame
-    numeric_column(frame, metric, what="metric")
     rows = []
-    for task, cell in frame.groupby("task", sort=False):
-        if baseline not in set(cell["variant"]):
-            raise UsageError(f"baseline {baseline!r} has no trials on {task!r}")
-        check_pairs(cell, baseline)
-        by_draw = cell.pivot_table(index="index", columns="variant", values=metric, dropna=False, sort=False)
-        family: list[dict[str, Any]] = []
-        for name in (name for name in cell["variant"].unique() if name != baseline):
-            differences = _differences(by_draw[name], by_draw[baseline])
-            lower, higher = int((differences < 0).sum()), int((differences > 0).sum())
-            low, high = _median_interval(differences)
-            finite = differences[np.isfinite(differences)]
-            family.append(
-                {
-                    "task": task,
-                    "variant": name,
-                    "n": len(differences),
-                    "lower": lower,
-                    "higher": higher,
-                    "median_difference": _median(differences),
-                    "low": low,
-                    "high": high,
-                    "p": float(stats.binomtest(lower, lower + higher).pvalue) if lower + higher else 1.0,
-                    "p_wilcoxon": _wilcoxon(finite),
-                }
-            )
-        corrected: Any = multipletests([row["p"] for row in family], method="holm")[1] if family else []
+    differences = paired_differences(trials, baseline=baseline, metric=metric)
+    for task, cell in differences.groupby("task", sort=False):
+        family = [
+            {"task": task, "variant": name, **_described(own["difference"].to_numpy(float))}
+            for name, own in cell.groupby("variant", sort=False)
+        ]
+        corrected: Any = multipletests([row["p"] for row in family], method="holm")[1]
         rows += [{**row, "p_holm": float(p)} for row, p in zip(family, corrected, strict=True)]
     return pd.DataFrame(rows)
+
+
+def _described(differences: np.ndarray) -> dict[str, Any]:
+    lower, higher = int((differences < 0).sum()), int((differences > 0).sum())
+    low, high = _median_interval(differences)
+    return {
+        "n": len(differences),
+        "lower": lower,
+        "higher": higher,
+        "median_difference": _median(differences),
+        "low": low,
+        "high": high,
+        "p": float(stats.binomtest(lower, lower + higher).pvalue) if lower + higher else 1.0,
+        "p_wilcoxon": _wilcoxon(differences[np.isfinite(differences)]),
+    }

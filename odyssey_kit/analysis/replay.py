@@ -2,8 +2,8 @@
 
 A rule asks for settings one after the other and is answered by the recorded trial that is nearest.
 Its regret is the test metric of what it settles on, minus that of the best recorded trial by
-validation. May import `errors`, `space`, `analysis.best_of`, `analysis.checks`, `analysis.design` and
-`analysis.trials`.
+validation. May import `errors`, `space`, `analysis.best_of`, `analysis.checks`, `analysis.design`,
+`analysis.direction` and `analysis.trials`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pandas as pd
 from odyssey_kit.analysis.best_of import best_weights
 from odyssey_kit.analysis.checks import check_seed, check_space
 from odyssey_kit.analysis.design import unit_coordinates
+from odyssey_kit.analysis.direction import Direction, sign
 from odyssey_kit.analysis.trials import Trials, as_trials
 from odyssey_kit.errors import UsageError
 from odyssey_kit.space import SearchSpace
@@ -29,11 +30,10 @@ _LEVELS = 5
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Record:
-    """Recorded trials of one cell: positions, learning rate on a log10 scale, validation and test."""
+    """Recorded trials of one cell: positions, the space they lie in, validation and test; lower is better."""
 
     units: np.ndarray
-    names: tuple[str, ...]
-    rate: np.ndarray
+    space: SearchSpace
     valid: np.ndarray
     test: np.ndarray
 
@@ -43,7 +43,7 @@ class _Record:
         return int(among[int(distance.argmin())])
 
     def column(self, name: str) -> int:
-        return self.names.index(name)
+        return list(self.space).index(name)
 
 
 Rule = Callable[[_Record, np.random.Generator], tuple[int, int]]
@@ -52,11 +52,12 @@ Rule = Callable[[_Record, np.random.Generator], tuple[int, int]]
 def _divide_by_ten(record: _Record, rng: np.random.Generator) -> tuple[int, int]:
     """Start at the largest rate, with other settings at random; divide by ten until it stops helping."""
     k = record.column("learning_rate")
-    wanted = rng.random(len(record.names))
+    wanted = rng.random(record.units.shape[1])
     wanted[k], best, used = 1.0, -1, 0
     # A decade, as a part of the tried range; the rate counts much more than the other settings.
-    step = 1.0 / np.ptp(record.rate) * np.ptp(record.units[:, k])
-    weight = np.ones(len(record.names))
+    rates = np.log10([record.space["learning_rate"].from_unit(unit) for unit in record.units[:, k]])
+    step = np.ptp(record.units[:, k]) / np.ptp(rates)
+    weight = np.ones(record.units.shape[1])
     weight[k] = 100.0
     everything, seen = np.arange(len(record.valid)), set()
     while True:
@@ -76,9 +77,9 @@ def _one_at_a_time(record: _Record, rng: np.random.Generator) -> tuple[int, int]
     everything = np.arange(len(record.valid))
     best = int(rng.integers(len(everything)))
     seen = {best}
-    for k in range(len(record.names)):
+    for k in range(record.units.shape[1]):
         start = record.units[best].copy()
-        weight = np.ones(len(record.names))
+        weight = np.ones(record.units.shape[1])
         weight[k] = 4.0
         for level in (np.arange(_LEVELS) + 0.5) / _LEVELS:
             wanted = start.copy()
@@ -97,7 +98,7 @@ def _tune_small(record: _Record, rng: np.random.Generator) -> tuple[int, int]:
     small, large = np.flatnonzero(record.units[:, k] <= ends[0]), np.flatnonzero(record.units[:, k] >= ends[1])
     tried = rng.choice(small, min(10, len(small)), replace=False)
     best = tried[int(record.valid[tried].argmin())]
-    weight = np.ones(len(record.names))
+    weight = np.ones(record.units.shape[1])
     weight[k] = 0.0
     return record.nearest(record.units[best], among=large, weight=weight), len(tried) + 1
 
@@ -109,19 +110,17 @@ RULES: dict[str, Rule] = {
 }
 
 
-def _record(cell: pd.DataFrame, space: SearchSpace, metric: str, by: str) -> _Record:
+def _record(cell: pd.DataFrame, space: SearchSpace, metric: str, by: str, turn: int) -> _Record:
     cell = cell[cell["state"] != "FAILED"].sort_values("index", kind="stable")
     units = unit_coordinates(cell, space)
-    valid, test = (cell[name].to_numpy(float) for name in (by, metric))
+    valid, test = (turn * cell[name].to_numpy(float) for name in (by, metric))
     there = np.isfinite(valid) & np.isfinite(test)
     if there.sum() < 3:
         raise UsageError(f"only {int(there.sum())} trials have finite {by} and {metric}; nothing to replay")
     # What diverged is worse than any; whoever settles on it gets the worst there is.
-    rate = cell["params_learning_rate"] if "params_learning_rate" in cell else cell["learning_rate"]
     return _Record(
         units=units,
-        names=tuple(space),
-        rate=np.log10(rate.to_numpy(float)),
+        space=space,
         valid=np.where(there, valid, np.inf),
         test=np.where(there, test, test[there].max()),
     )
@@ -134,6 +133,7 @@ def replay_rules(
     space: SearchSpace | None = None,
     metric: str = "test_metric",
     by: str = "valid_metric",
+    direction: Direction = "minimize",
     random_state: int = 0,
 ) -> pd.DataFrame:
     """Replay rules of tuning on recorded trials, beside a random search of the same cost.
@@ -147,7 +147,9 @@ def replay_rules(
     space : SearchSpace, optional
         By default that of the trials.
     metric, by : str
-        Column that is reported, and column that rules look at; lower is better.
+        Column that is reported, and column that rules look at.
+    direction : {"minimize", "maximize"}
+        Which way both are better; a regret is positive all the same.
     random_state : int
         Seed of the starting points.
 
@@ -180,7 +182,7 @@ def replay_rules(
             raise UsageError(f"the rule {rule!r} needs {needed[rule]!r} in the space; it has: {', '.join(space)}")
     rows = []
     for (task, variant), cell in trials.frame.groupby(["task", "variant"], sort=False):
-        record = _record(cell, space, metric, by)
+        record = _record(cell, space, metric, by, sign(direction))
         best = record.test[int(record.valid.argmin())]
         ranked = record.test[np.argsort(record.valid, kind="stable")]
         for rule in rules:

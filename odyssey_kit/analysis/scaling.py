@@ -1,7 +1,8 @@
 """How the best learning rate moves with another setting: the slope in a log-log plot.
 
 Two studies disagree on it: is the best rate proportional to 1 - momentum, or to its inverse? May
-import `errors`, `analysis.basins`, `analysis.checks`, `analysis.design`, `analysis.schema` and `analysis.trials`.
+import `errors`, `analysis.basins`, `analysis.checks`, `analysis.design`, `analysis.direction`, `analysis.schema` and
+`analysis.trials`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pandas as pd
 from odyssey_kit.analysis.basins import LEVEL, RESAMPLES, smooth_optimum
 from odyssey_kit.analysis.checks import check_seed, rows_where
 from odyssey_kit.analysis.design import clean_target
+from odyssey_kit.analysis.direction import Direction, sign
 from odyssey_kit.analysis.schema import parameter_column
 from odyssey_kit.analysis.trials import Trials, as_trials, numeric_column
 from odyssey_kit.errors import UsageError
@@ -67,6 +69,7 @@ def learning_rate_scaling(
     *,
     metric: str = "test_metric",
     cap: float | None = None,
+    direction: Direction = "minimize",
     random_state: int = 0,
 ) -> pd.DataFrame:
     """Return the slope of log best learning rate against the log of another setting.
@@ -77,7 +80,7 @@ def learning_rate_scaling(
         Table of trials.
     against : str
         ``"1 - momentum"``, or the name of a positive setting such as ``"batch_size"``.
-    metric, cap, random_state
+    metric, cap, direction, random_state
         As in `find_basins`.
 
     Returns
@@ -102,8 +105,8 @@ def learning_rate_scaling(
     check_seed(random_state)
     rows = []
     for (task, variant), cell in trials.frame.groupby(["task", "variant"], sort=False):
-        target = clean_target(cell, name=metric, diverged="worst", cap=cap)
-        kept, y = cell[target.kept], target.values  # noqa: PD011
+        target = clean_target(cell, name=metric, diverged="worst", cap=cap, direction=direction)
+        kept, y = cell[target.kept], sign(direction) * target.values  # noqa: PD011
         x = np.log10(_rates(kept))
         z = _factor(kept, against)
         bins = _bins(z)

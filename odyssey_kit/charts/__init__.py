@@ -26,9 +26,11 @@ from odyssey_kit.charts.ledger import (
     papers_slips,
 )
 from odyssey_kit.charts.pair_maps import pair_maps
+from odyssey_kit.charts.pairs import pairs_chart
 from odyssey_kit.charts.published import published_boxes
 from odyssey_kit.charts.report import report_page
 from odyssey_kit.charts.search_explorer import search_explorer
+from odyssey_kit.charts.seeds import seeds_chart
 from odyssey_kit.charts.sentences import answer, caption, colophon
 from odyssey_kit.charts.trials import learning_rate_basin, variant_boxes
 from odyssey_kit.charts.truth import coverage_chart, fanova_answer, shares_against_truth, stacked
@@ -59,6 +61,7 @@ __all__ = [
     "learning_rate_basin",
     "marginals",
     "pair_maps",
+    "pairs_chart",
     "palette",
     "papers_slips",
     "pen_strokes",
@@ -68,6 +71,7 @@ __all__ = [
     "report_page",
     "resolved",
     "search_explorer",
+    "seeds_chart",
     "sentences",
     "shares_against_truth",
     "shares_beside_paper",

@@ -1,6 +1,6 @@
 """What the figures share: the columns they draw, axes in words and units, and the lane of diverged trials.
 
-May import `variants`, `analysis` and the other modules of `charts`.
+May import `errors`, `variants`, `analysis` and the other modules of `charts`.
 """
 
 from __future__ import annotations

@@ -166,22 +166,22 @@ def arm(study: Any) -> Arm:
 
     Parameters
     ----------
-    study : StudySpec
-        As `ok.named_study` returns it; its trials are looked up where `ok.load_trials` does. A
-        published study that is damaged is an error, and no study that is not run yet.
+    study : pandas.Series
+        A row of `ok.list_studies`, which knows studies that cannot be planned yet, too. The trials are looked
+        up where `ok.load_trials` does. A published study that is damaged is an error, and no study that is not
+        run yet.
 
     Examples
     --------
     >>> import odyssey_kit as ok
-    >>> first = ok.charts.arm(ok.named_study("first-light"))
+    >>> first = ok.charts.arm(ok.list_studies().loc["first-light"])
     >>> first.partial, len(first.trials)
     (False, 180)
     """
-    planned = study.n_trials * len(study.tasks) * len(study.variants)
-    known = {"name": study.name, "title": study.title, "planned": planned}
-    if study.name not in analysis.published_studies():
+    known = {"name": str(study.name), "title": study["title"], "planned": int(study["trials"])}
+    if known["name"] not in analysis.published_studies():
         return Arm(**known, why="not run")
     try:
-        return Arm(**known, trials=analysis.load_trials(study.name))
+        return Arm(**known, trials=analysis.load_trials(known["name"]))
     except UnfinishedBlockError:
         return Arm(**known, why="in its first steps, with no draw finished in every cell")

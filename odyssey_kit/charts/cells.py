@@ -1,6 +1,6 @@
 """Figures of the cells themselves: how many weights each has, and what its equations change.
 
-May import `variants` and the other modules of `charts`.
+May import `errors`, `variants` and the other modules of `charts`.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from odyssey_kit import analysis
 from odyssey_kit.analysis.beside_paper import best_trials
 from odyssey_kit.analysis.claims import conventions
 from odyssey_kit.analysis.trials import LEAST_SELECTED, n_selected
+from odyssey_kit.analysis.words import p_value
 from odyssey_kit.charts import _frames as frames
 from odyssey_kit.charts._frames import count_words, effect_words, rate_words
 from odyssey_kit.charts.beside_paper import mean_gaps
@@ -28,10 +29,14 @@ __all__ = [
     "figure3_answer",
     "momentum_answer",
     "optimum_answer",
+    "pairs_answer",
     "pilot_answer",
+    "seeds_answer",
     "shares_answer",
     "verdicts_answer",
 ]
+
+SIGNIFICANT = 0.05
 
 
 def column_answer(arm: Any) -> Sentence:
@@ -252,6 +257,66 @@ def _counted_as_worst(model: Any) -> str:
     return (
         f" {count_words(n, 'trial')} diverged and {'counts' if n == 1 else 'count'} as the worst finite loss "
         f"here; the ledger counts {'it' if n == 1 else 'each'} as {model.cap:.0f} nats, and its verdict rests on that."
+    )
+
+
+def seeds_answer(trials: Any, whole: Any) -> Sentence:
+    """Say what a seed is worth beside the choice of a setting, and what the chosen trials owe to luck.
+
+    Parameters
+    ----------
+    trials : Trials
+        The best settings of some variants, with several seeds each.
+    whole : Trials, optional
+        The study that they were chosen from.
+    """
+    cap = frames.CAPS.get(frames.metric_of(trials.frame))
+    spread = analysis.seed_spread(trials, cap=cap).set_index("variant")
+    settings = analysis.repeated_settings(trials, of=whole, cap=cap)
+    told = []
+    for name in variant_order(spread.index):
+        row, own = spread.loc[name], settings[settings["variant"].eq(name)]
+        chosen = (
+            ""
+            if own["first"].isna().any()
+            else f", where the trials that validation chose had {own['first'].mean():.3f}"
+        )
+        told.append(
+            f"{name}’s {count_words(row['settings'], 'setting')}: a new seed moves the test loss of one by "
+            f"{row['seed_sd']:.3f} nats (standard deviation; 90 % interval {row['seed_low']:.3f} to "
+            f"{row['seed_high']:.3f}), {_beyond_chance(row)}; over all seeds they average {row['mean']:.3f} "
+            f"({row['mean_low']:.3f} to {row['mean_high']:.3f}){chosen}."
+        )
+    return Sentence(" ".join(told))
+
+
+def _beyond_chance(row: Any) -> str:
+    """Say how far settings differ once the luck of seeds is taken off."""
+    if pd.isna(row["p"]):
+        return "and there are too few to tell settings apart"
+    if row["p"] >= SIGNIFICANT:
+        return f"and the settings do not differ beyond that, as far as can be told (p {p_value(row['p'], equals='= ')})"
+    return (
+        f"and the settings differ by {row['setting_sd']:.3f} beyond that, so that chance makes "
+        f"{100 * row['seed_share']:.0f} % of the variance ({100 * row['share_low']:.0f} to "
+        f"{100 * row['share_high']:.0f} %)"
+    )
+
+
+def pairs_answer(trials: Any) -> Sentence:
+    """Say at how many of the shared settings each variant does worse than vanilla, and by how much in the middle."""
+    found = {str(row["variant"]): row for row in analysis.compare_pairs(trials).to_dict("records")}
+    groups: dict[str, list[str]] = {"worse than vanilla": [], "better": [], "not told apart from it": []}
+    for name in variant_order(found):
+        row = found[name]
+        side = "worse than vanilla" if row["median_difference"] > 0 else "better"
+        groups[side if row["p_holm"] < SIGNIFICANT else "not told apart from it"].append(
+            f"{name} (worse at {row['higher']} of {row['n']}, median {_signed(row['median_difference'], 3)})"
+        )
+    told = "; ".join(f"{what}: {', '.join(names)}" for what, names in groups.items() if names)
+    return Sentence(
+        f"At a setting taken at random, {told}. Differences of test loss in nats a frame, sign test with Holm’s "
+        "correction."
     )
 
 

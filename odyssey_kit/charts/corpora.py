@@ -1,6 +1,7 @@
 """Figures of the corpora: one sequence each, drawn as what it is, with a slider through its steps.
 
-Each takes a tidy frame, as `ok.load_example(name).to_frame()` returns it. May import the other modules of `charts`.
+Each takes a tidy frame, as `ok.load_example(name).to_frame()` returns it.
+May import `errors` and the other modules of `charts`.
 """
 
 from __future__ import annotations

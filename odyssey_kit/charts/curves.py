@@ -1,6 +1,6 @@
 """Figure of one training: loss and metrics epoch by epoch.
 
-May import the other modules of `charts`.
+May import `errors` and the other modules of `charts`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The explorer of a whole search: every trial by its four settings, coloured by how it ended, with its curve.
 
-May import the other modules of `charts`.
+May import `errors` and the other modules of `charts`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Numbers said in words: answers, captions and colophons that are computed, so that no page types a number.
 
-A sentence is a string that a notebook and the book show as text. May import `variants`, `analysis`
-and `charts._frames`.
+A sentence is a string that a notebook and the book show as text. May import `variants`, `analysis` and
+the other modules of `charts`.
 """
 
 from __future__ import annotations
@@ -244,10 +244,11 @@ def comparison_answer(comparison: Any, *, words: str = "nats a frame") -> Senten
     if table.empty:
         return Sentence(f"There is no variant to compare with {comparison.baseline}.")
     parts = [_verdicts(rows, str(task), comparison.baseline, words) for task, rows in table.groupby("task", sort=False)]
+    chosen = "validation" if comparison.by == "valid_metric" else comparison.by
     right = "worse" if sign(comparison.direction) > 0 else "better"
     worse = f" A positive difference is {right} than {comparison.baseline}." if "+" in " ".join(parts) else ""
     return Sentence(
-        f"{' '.join(parts)}{worse} Each rests on the best {100 * comparison.top:.3g} % of the trials by validation "
+        f"{' '.join(parts)}{worse} Each rests on the best {100 * comparison.top:.3g} % of the trials by {chosen} "
         f"({size_words(table['n'])} a variant) and on redrawing the trials and selecting again, with Holm's "
         "correction; the intervals are 95 %, not corrected."
     )

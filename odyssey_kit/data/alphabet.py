@@ -1,6 +1,6 @@
 """Alphabets of transcriptions: which characters there are, and their classes; class 0 is the blank.
 
-May import `errors` only.
+May import `errors` and `data.sequences`.
 """
 
 from __future__ import annotations

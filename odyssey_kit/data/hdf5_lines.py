@@ -5,7 +5,8 @@
 sequence, (time, 48) reals with ink at 1; Calamari as image, (height, width) bytes with paper at 255.
 
 The HDF5 library never ends, or ends the program, on some damaged files. So it reads in a process of its own
-(`odyssey_kit.data.hdf5_worker`), which has a deadline. May import `errors` and `data.arrays`.
+(`odyssey_kit.data.hdf5_worker`), which has a deadline. May import `errors`, `data.arrays` and
+`data.line_images`.
 """
 
 from __future__ import annotations

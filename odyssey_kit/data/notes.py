@@ -1,7 +1,7 @@
 """Music as lists of notes: read and write the JSON, and turn it into piano rolls.
 
 The file is ``{"train": pieces, "valid": pieces, "test": pieces}``; a piece is a list of steps, a step the
-list of the MIDI notes that sound there. May import `errors` and `data.sequences`.
+list of the MIDI notes that sound there. May import `errors`, `data.manifest` and `data.sequences`.
 """
 
 from __future__ import annotations

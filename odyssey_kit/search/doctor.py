@@ -1,4 +1,7 @@
-"""What is wrong with a study's files, in words, and mending what can be mended. May import `store` and `publish`."""
+"""What is wrong with a study's files, in words, and mending what can be mended.
+
+May import `store`, `publish`, `study`, `training` and `errors`.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """How long a study will take on this machine: an estimate from a short, real timing of a few of its trials.
 
-What was timed is kept in the user's cache directory. May import `executors`, `studies`, `training`, `data`, `errors`.
+What was timed is kept in the user's cache directory.
+May import `executors`, `lookup`, `study`, `training`, `data`, `errors`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Where trials are trained: one single-worker executor a core, so that a death costs one slot only.
 
-`concurrent.futures.Executor` is the whole interface. May import `interrupts`, `errors` and `training`.
+`concurrent.futures.Executor` is the whole interface. May import `cluster`, `interrupts`, `errors` and `training`.
 """
 
 from __future__ import annotations

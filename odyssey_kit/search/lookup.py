@@ -1,6 +1,7 @@
 """Which study a name means, what it lacks, and settings changed on the way.
 
-May import `studies`, `store`, `publish`, `plain_text`, `analysis.loading`, `analysis.trials`, `data` and `errors`.
+May import `studies`, `study`, `store`, `publish`, `plain_text`, `analysis.loading`, `analysis.trials`,
+`data` and `errors`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Taking up what ran elsewhere: the stores of shards, and published folders.
 
-May import `store`, `publish`, `study` and `errors`.
+May import `store`, `publish`, `study`, `training` and `errors`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 ``results_cache/<study>/`` holds trials.parquet, curves.parquet, study.json and CARD.md; NOTES.md beside
 them, written by hand, stands in the card. The way back is lossless, so a fresh clone goes on where the
-last commit stopped. May import `study`, `store`,
+last commit stopped. May import `card`, `study`, `store`,
 `training`, `errors`, and the schema of `analysis`.
 """
 

@@ -1,7 +1,7 @@
 """Running a study: whatever the plan names and the store does not hold yet.
 
 The runner knows specs and results only. One writer, this process; workers return results and touch
-no disk. May import the rest of `search`, `training` and `errors`.
+no disk. May import the rest of `search`, `training`, `data`, `engine` and `errors`.
 """
 
 from __future__ import annotations

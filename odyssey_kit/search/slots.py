@@ -1,4 +1,7 @@
-"""The slots of a run: an executor each, what it is busy with, and what is done when it ends. May import `executors`."""
+"""The slots of a run: an executor each, what it is busy with, and what is done when it ends.
+
+May import `executors`, `training` and `errors`.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The named studies, as data: the Odyssey, its arms, and Breuel's. May import `study` and what it imports.
+"""The named studies, as data: the Odyssey, its arms, and Breuel's.
 
-Where a paper leaves a setting unsaid, what is taken stands here with its reason.
+Where a paper leaves a setting unsaid, what is taken stands here with its reason. May import `study`, `space`,
+`training` and `variants`.
 """
 
 from __future__ import annotations

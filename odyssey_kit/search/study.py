@@ -1,6 +1,6 @@
 """A study as data, and its plan: a pure function from a study to the specs of its trials.
 
-May import `variants`, `space`, `errors` and `training`.
+May import `variants`, `space`, `errors`, `plain_text` and `training`.
 """
 
 from __future__ import annotations

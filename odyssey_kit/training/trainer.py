@@ -1,6 +1,6 @@
 """One trial, from spec to result; and `train`, the same loop by hand.
 
-May import `variants`, `errors`, `data`, `engine` and the rest of `training`.
+May import `variants`, `errors`, `data`, `engine` and the rest of `training`; `charts` to draw what was trained.
 """
 
 from __future__ import annotations

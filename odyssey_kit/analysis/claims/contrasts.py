@@ -2,7 +2,7 @@
 
 The best tenth is chosen by validation, so its trials are no independent sample, and Welch's test alone
 is too sure of itself where validation predicts test. Every decision therefore asks both. The tests are
-those of scipy and statsmodels. May import `evidence` and `findings`.
+those of scipy and statsmodels. May import `evidence`, `findings` and `ledger`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What there is to decide claims with: the published studies, cleaned, and put together for a claim and a task.
 
 Only studies that the ledger names are looked for, so first-light decides nothing. May import
-`analysis.loading`, `analysis.trials` and `analysis.selection`.
+`findings`, `ledger`, `analysis.loading`, `analysis.trials`, `analysis.selection`, `errors` and `space`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Shares of variance for the rules: corrected, with intervals of any sum or difference of them at any level.
 
-May import `evidence`, `findings` and `analysis.functional_anova`.
+May import `evidence`, `findings`, `ledger`, `analysis.functional_anova`, `analysis.intervals`, `errors` and `space`.
 """
 
 from __future__ import annotations

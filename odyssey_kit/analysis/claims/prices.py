@@ -1,6 +1,6 @@
 """What it would cost to decide a claim: the named study, its trials and its processor hours.
 
-May import `evidence` and `ledger`.
+May import `evidence`, `ledger` and `analysis.trials`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,184 @@
+"""What a seed is worth: settings that were trained with several seeds, and how far chance alone moves each.
+
+May import `errors`, `analysis.schema` and `analysis.trials`; the distributions are scipy's.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from odyssey_kit.analysis.schema import PARAMETER_PREFIX
+from odyssey_kit.analysis.trials import Trials, as_trials, numeric_column
+from odyssey_kit.errors import UsageError
+
+__all__ = ["repeated_settings", "seed_spread"]
+
+LEVEL = 0.90
+
+
+def repeated_settings(
+    trials: Trials | pd.DataFrame,
+    *,
+    of: Trials | pd.DataFrame | None = None,
+    metric: str = "test_metric",
+    cap: float | None = None,
+) -> pd.DataFrame:
+    """Return one row a setting of all hyperparameters: what it reaches over its seeds.
+
+    Parameters
+    ----------
+    trials : Trials or pandas.DataFrame
+        Table of trials in which settings come again, each time with another seed.
+    of : Trials or pandas.DataFrame, optional
+        The study that the settings were taken from; its trial of each goes into ``first`` and ``first_valid``.
+    metric : str
+        Column that is described. A trial without a finite value counts as the cap, without one as the worst of its
+        variant; one that failed by accident has no result and is left out.
+    cap : float, optional
+        Larger values become this one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``task``, ``variant``, the settings; ``n`` seeds, ``lost`` of them without a finite value or above the
+        cap; ``mean``, ``sd`` over seeds; ``first`` and ``first_valid``, NaN without `of`. Within a variant the best
+        ``first_valid`` first, else the best mean.
+
+    Raises
+    ------
+    UsageError
+        If no setting comes twice, or one has several trials in `of`.
+
+    Examples
+    --------
+    >>> import odyssey_kit as ok
+    >>> ok.repeated_settings(ok.load_trials("odyssey-jsb-seeds"))["n"].unique()
+    array([10])
+    """
+    frame = as_trials(trials).frame
+    parameters = [str(name) for name in frame.columns if str(name).startswith(PARAMETER_PREFIX)]
+    by = ["task", "variant", *parameters]
+    values = numeric_column(frame, metric, what="metric")
+    lost = ~np.isfinite(values) | (values > (math.inf if cap is None else cap))
+    worst = values.where(~lost).groupby([frame["task"], frame["variant"]]).transform("max") if cap is None else cap
+    frame = frame.assign(_value=values.where(~lost, worst), _lost=lost)
+    frame = frame[frame["state"].ne("FAILED")] if "state" in frame else frame
+    table = frame.groupby(by, sort=False, dropna=False).agg(
+        n=("_value", "size"), lost=("_lost", "sum"), mean=("_value", "mean"), sd=("_value", "std")
+    )
+    table = table.reset_index()
+    if not (table["n"] > 1).any():
+        raise UsageError(
+            f"none of {len(table):,} settings has two trials, expected settings that were trained with several seeds; "
+            "`odyssey plan odyssey-jsb-seeds` shows such a study"
+        )
+    table = _with_first(table, of, by=by, metric=metric)
+    order = ["first_valid", "mean"]
+    ranked = [cell.sort_values(order, kind="stable") for _, cell in table.groupby(["task", "variant"], sort=False)]
+    return pd.concat(ranked, ignore_index=True)
+
+
+def _with_first(table: pd.DataFrame, of: Any, *, by: list[str], metric: str) -> pd.DataFrame:
+    """Add the trial that each setting was taken from."""
+    if of is None:
+        return table.assign(first=math.nan, first_valid=math.nan)
+    whole = as_trials(of).frame[[*by, metric, "valid_metric"]]
+    found = table.merge(whole.set_axis([*by, "first", "first_valid"], axis=1), on=by, how="left")
+    if len(found) > len(table):
+        raise UsageError("a setting has several trials in `of`, expected the one that it was taken from")
+    return found
+
+
+def seed_spread(
+    trials: Trials | pd.DataFrame, *, metric: str = "test_metric", cap: float | None = None
+) -> pd.DataFrame:
+    """Return how far a new seed moves a trial, beside how far its settings do.
+
+    Parameters
+    ----------
+    trials, metric, cap
+        As in `repeated_settings`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a task and variant: ``settings``, ``trials``, ``lost``; ``mean`` of the settings' means, with the 90 %
+        interval ``mean_low``, ``mean_high`` of settings as they were chosen; ``seed_sd``, the standard deviation
+        over seeds of one setting, with its 90 % interval ``seed_low``, ``seed_high``; ``setting_sd``, that of settings'
+        means once chance is taken off; ``seed_share`` of the variance, with its 90 % interval ``share_low``,
+        ``share_high``; ``p`` that settings do not differ at all.
+
+    Raises
+    ------
+    UsageError
+        If no setting comes twice.
+
+    Notes
+    -----
+    One-way analysis of variance with random settings: of the mean squares between and within settings the latter is
+    the variance over seeds, and what the former has beyond it, divided by the seeds a setting, the variance of
+    settings. Intervals by the chi-squared and the F distribution, exact for normal values and equally many seeds.
+
+    References
+    ----------
+    Searle, Casella and McCulloch, Variance Components (1992), chapter 3.
+
+    Examples
+    --------
+    >>> import odyssey_kit as ok
+    >>> ok.seed_spread(ok.load_trials("odyssey-jsb-seeds"))["settings"].tolist()
+    [10, 10]
+    """
+    table = repeated_settings(trials, metric=metric, cap=cap)
+    return pd.DataFrame(
+        [
+            {"task": task, "variant": variant, **_components(cell)}
+            for (task, variant), cell in table.groupby(["task", "variant"], sort=False)
+        ]
+    )
+
+
+def _components(cell: pd.DataFrame) -> dict[str, Any]:
+    n, means = cell["n"].to_numpy(float), cell["mean"].to_numpy(float)
+    total, groups = n.sum(), len(n)
+    df_between, df_within = groups - 1, total - groups
+    counts = {"settings": groups, "trials": int(total), "lost": int(cell["lost"].sum())}
+    grand = float((n * means).sum() / total)
+    wide = stats.t.ppf((1 + LEVEL) / 2, df_between) * means.std(ddof=1) / math.sqrt(groups) if df_between else math.nan
+    middle = float(means.mean())
+    within = float(((n - 1) * cell["sd"].fillna(0.0) ** 2).sum() / df_within) if df_within else math.nan
+    ends = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+    low, high = (math.sqrt(df_within * within / stats.chi2.ppf(p, df_within)) for p in reversed(ends))
+    row = {
+        **counts,
+        "mean": middle,
+        "mean_low": middle - float(wide),
+        "mean_high": middle + float(wide),
+        "seed_sd": math.sqrt(within),
+        "seed_low": low,
+        "seed_high": high,
+    }
+    nothing = dict.fromkeys(["setting_sd", "seed_share", "share_low", "share_high", "p"], math.nan)
+    if not (df_between and within > 0):
+        return {**row, **nothing}
+    # Seeds a setting, where they are not equally many (Searle et al., equation 3.69).
+    each = (total - (n**2).sum() / total) / df_between
+    ratio = float((n * (means - grand) ** 2).sum() / df_between) / within
+    # F divided by its quantiles bounds 1 + each · (variance of settings / variance of seeds).
+    between, most, least = (
+        max(ratio / quantile - 1, 0.0) / each
+        for quantile in (1.0, *(float(stats.f.ppf(p, df_between, df_within)) for p in ends))
+    )
+    return {
+        **row,
+        "setting_sd": math.sqrt(between * within),
+        "seed_share": 1 / (1 + between),
+        "share_low": 1 / (1 + most),
+        "share_high": 1 / (1 + least),
+        "p": float(stats.f.sf(ratio, df_between, df_within)),
+    }
