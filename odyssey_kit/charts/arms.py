@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from odyssey_kit import analysis
 from odyssey_kit.analysis.claims import conventions
+from odyssey_kit.analysis.schema import PARAMETER_PREFIX
 from odyssey_kit.charts.sentences import Sentence, caption
 from odyssey_kit.errors import UnfinishedBlockError, UsageError
 
@@ -63,8 +64,8 @@ class Arm:
                 f"**{self.name}** is {self.why} yet: {self.planned:,} trials. {self.title} "
                 "This section fills in by itself when the study is published."
             )
-        n, variants = len(self.trials), len(self.trials.variants)
-        draws = f"{n // variants} draws of each of {variants} variants" if variants > 1 else f"{n} draws of one variant"
+        n = len(self.trials)
+        draws = _draws(self.trials)
         if not self.partial:
             return Sentence(f"Study **{self.name}**, complete: {draws}.")
         return Sentence(
@@ -159,6 +160,16 @@ class Arm:
         if shares["share"].isna().any():
             raise _Inconclusive(str(shares["note"].iloc[0]))
         return self._models[key]
+
+
+def _draws(trials: Trials) -> str:
+    """Say how many settings of how many variants there are, and with how many seeds each."""
+    variants = len(trials.variants)
+    each = len(trials) // variants
+    columns = ["task", "variant", *(name for name in trials.frame.columns if str(name).startswith(PARAMETER_PREFIX))]
+    seeds = int(trials.frame.groupby(columns, dropna=False).size().min())
+    whose = f"each of {variants} variants" if variants > 1 else "one variant"
+    return f"{each} draws of {whose}" if seeds == 1 else f"{each // seeds} settings of {whose}, {seeds} seeds each"
 
 
 def arm(study: Any) -> Arm:

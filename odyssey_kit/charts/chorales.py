@@ -7,6 +7,7 @@ Each function takes trials and returns a sentence; of trials that are too few it
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -271,36 +272,38 @@ def seeds_answer(trials: Any, whole: Any) -> Sentence:
         The study that they were chosen from.
     """
     cap = frames.CAPS.get(frames.metric_of(trials.frame))
-    spread = analysis.seed_spread(trials, cap=cap).set_index("variant")
+    spread = analysis.seed_spread(trials, cap=cap)
     settings = analysis.repeated_settings(trials, of=whole, cap=cap)
-    told = []
-    for name in variant_order(spread.index):
-        row, own = spread.loc[name], settings[settings["variant"].eq(name)]
-        chosen = (
-            ""
-            if own["first"].isna().any()
-            else f", where the trials that validation chose had {own['first'].mean():.3f}"
-        )
-        told.append(
-            f"{name}’s {count_words(row['settings'], 'setting')}: a new seed moves the test loss of one by "
-            f"{row['seed_sd']:.3f} nats (standard deviation; 90 % interval {row['seed_low']:.3f} to "
-            f"{row['seed_high']:.3f}), {_beyond_chance(row)}; over all seeds they average {row['mean']:.3f} "
-            f"({row['mean_low']:.3f} to {row['mean_high']:.3f}){chosen}."
-        )
-    return Sentence(" ".join(told))
+    rows = {str(row["variant"]): row for row in spread.to_dict("records")}
 
+    def listed(words: Callable[[Any], str]) -> str:
+        return ", ".join(f"{name} {words(rows[name])}" for name in variant_order(rows))
 
-def _beyond_chance(row: Any) -> str:
-    """Say how far settings differ once the luck of seeds is taken off."""
-    if pd.isna(row["p"]):
-        return "and there are too few to tell settings apart"
-    if row["p"] >= SIGNIFICANT:
-        return f"and the settings do not differ beyond that, as far as can be told (p {p_value(row['p'], equals='= ')})"
-    return (
-        f"and the settings differ by {row['setting_sd']:.3f} beyond that, so that chance makes "
-        f"{100 * row['seed_share']:.0f} % of the variance ({100 * row['share_low']:.0f} to "
-        f"{100 * row['share_high']:.0f} %)"
+    moved = listed(lambda row: f"{row['seed_sd']:.3f} ({row['seed_low']:.3f} to {row['seed_high']:.3f})")
+    means = listed(lambda row: f"{row['mean']:.3f} ({row['mean_low']:.3f} to {row['mean_high']:.3f})")
+    told = (
+        "Over new seeds the test loss of one setting has a standard deviation, in nats and with 90 % intervals, of: "
+        f"{moved}. Of the variance of all these trials chance makes: {listed(_of_chance)}. "
+        f"Over their seeds the settings average: {means}"
     )
+    if settings["first"].isna().any():
+        return Sentence(f"{told}.")
+    chosen = listed(lambda row: f"{settings.loc[settings['variant'].eq(row['variant']), 'first'].mean():.3f}")
+    best = settings.sort_values("first_valid", kind="stable").iloc[0]
+    return Sentence(
+        f"{told}; the trials that validation chose had {chosen}. The very best of them, a trial of {best['variant']}, "
+        f"had {best['first']:.3f}, and its setting averages {best['mean']:.3f} over {best['n']} new seeds (standard "
+        f"deviation {best['sd']:.3f})."
+    )
+
+
+def _of_chance(row: Any) -> str:
+    """Say which share of the variance seeds make, if settings can be told apart."""
+    if pd.isna(row["p"]):
+        return "all that can be seen, with one setting"
+    if row["p"] >= SIGNIFICANT:
+        return f"all, as far as can be told (p {p_value(row['p'], equals='= ')})"
+    return f"{100 * row['seed_share']:.0f} % ({100 * row['share_low']:.0f} to {100 * row['share_high']:.0f} %)"
 
 
 def pairs_answer(trials: Any) -> Sentence:
