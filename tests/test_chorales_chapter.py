@@ -225,8 +225,9 @@ def test_the_sentences_say_the_numbers_of_the_tables() -> None:
     (widest,) = re.findall(r"differ from the paper’s by [+−]([\d.]+ % at most \(\w+\))", said)
     assert widest in drawn and "leaving out NOAF, off its scale" in drawn
     told = chorales.verdicts_answer(kept, comparison)
+    first = told.partition("The ledger")[0]
     for name in comparison.to_frame()["variant"]:
-        assert len(re.findall(rf"\b{name}\b", told)) == 1
+        assert len(re.findall(rf"\b{name}\b", first)) == 1
     assert isinstance(told, sentences.Sentence) and "(10 selected trials a variant)" in told
 
 
@@ -289,7 +290,7 @@ def test_what_is_said_of_seeds_and_pairs_is_their_tables(table: pd.DataFrame) ->
     alone = chorales.seeds_answer(kept, None)
     assert "nan" not in alone and "validation chose" not in alone
     flat = again.assign(test_metric=9.0 + 0.01 * np.sin(np.arange(len(again)) ** 2.0))
-    assert "all, as far as can be told (p = " in chorales.seeds_answer(ok.Trials.from_frame(flat), None)
+    assert "%, the settings not told apart, p = " in chorales.seeds_answer(ok.Trials.from_frame(flat), None)
     one = again[again["params_learning_rate"].isin(again.groupby("variant")["params_learning_rate"].first())]
     assert "all that can be seen, with one setting" in chorales.seeds_answer(ok.Trials.from_frame(one), None)
 
@@ -299,7 +300,33 @@ def test_what_is_said_of_seeds_and_pairs_is_their_tables(table: pd.DataFrame) ->
     for name in found.index:
         assert f"{name} (worse at {found.loc[name, 'higher']} of 40, median " in told
     better = pairs.assign(test_metric=pairs["test_metric"] - 5 * pairs["variant"].eq("NP"))
-    assert "; better: NP (worse at 0 of 40, median −" in chorales.pairs_answer(better)
+    assert "; better than vanilla: NP (worse at 0 of 40, median −" in chorales.pairs_answer(better)
+
+
+def test_an_optimum_at_the_end_of_the_range_is_no_optimum_and_one_near_the_box_s_end_lies_on_either_side() -> None:
+    rng = np.random.default_rng(0)
+    rates = 10 ** rng.uniform(-6, 0, 150)
+    frame = made_up.trials(150, ("V", "CIFG", "NOAF"), n_diverged=0)
+    places = {"V": -3.0, "CIFG": -1.9, "NOAF": -9.0}
+    log = np.log10(rates)
+    for name, place in places.items():
+        here = frame["variant"].eq(name)
+        frame.loc[here, "params_learning_rate"] = rates
+        frame.loc[here, "test_metric"] = 9 + 0.2 * (log - place) ** 2 + 0.05 * rng.standard_normal(150)
+    said = chorales.optimum_answer(ok.Trials.from_frame(frame))
+    assert "within the paper’s box: V;" in said
+    assert "on either side of 10⁻², as far as these trials can tell: CIFG" in said
+    assert "The smoothed test loss of NOAF is lowest at an end of what was tried" in said
+    only = chorales.optimum_answer(ok.Trials.from_frame(frame[frame["variant"].eq("NOAF")]))
+    assert "NOAF is lowest at an end" in only and "These optima" not in only
+
+
+def test_the_chapter_says_whom_the_ledger_s_own_tests_tell_from_vanilla() -> None:
+    kept = ok.Trials.from_frame(made_up.trials(100, n_diverged=3), space=ok.ODYSSEY_SPACE)
+    told = chorales.verdicts_answer(kept, ok.compare(kept, margin=0.05))
+    parts = ok.check_claims("O1", evidence=ok.Evidence(studies={"odyssey-jsb": kept}))["O1"].parts
+    worse = [part.label.split(" ")[0] for part in parts if part.low > 0 and part.details["p_bonferroni"] < 0.05]
+    assert worse and f"by these {', '.join(worse)} are worse." in told
 
 
 class Weak:

@@ -134,6 +134,13 @@ def test_a_diverged_trial_is_worse_than_any_and_two_are_alike():
     assert row["p"] == 1.0
 
 
+def test_of_a_metric_to_be_maximised_a_diverged_trial_is_the_lowest():
+    frame = paired(0.0, n=6, noise=0.0)
+    frame.loc[[6, 7], ["valid_metric", "test_metric"]] = np.nan
+    row = ok.compare_pairs(frame, direction="maximize").iloc[0]
+    assert (row["lower"], row["higher"]) == (2, 0)
+
+
 def test_draws_that_are_not_the_same_are_refused():
     frame = paired(0.0)
     with pytest.raises(ok.UsageError, match="do not have the same trials by `index`"):

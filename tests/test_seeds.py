@@ -116,6 +116,14 @@ def test_a_seed_that_diverged_is_counted_and_has_the_worst_value() -> None:
     assert sorted(ok.repeated_settings(frame)["n"]) == [1, 2, 2]
 
 
+def test_of_a_metric_to_be_maximised_the_lost_seed_has_the_lowest_value_and_the_best_setting_comes_first() -> None:
+    frame = table(np.array([[0.5, 0.6], [0.8, np.nan]]))
+    found = ok.repeated_settings(frame, direction="maximize")
+    assert found["mean"].tolist() == pytest.approx([(0.8 + 0.5) / 2, 0.55])
+    capped = ok.repeated_settings(frame, cap=0.55, direction="maximize")
+    assert (capped["lost"].tolist(), capped["mean"].tolist()) == ([1, 1], pytest.approx([0.675, 0.575]))
+
+
 def test_seeds_that_all_agree_leave_nothing_to_share_out() -> None:
     row = ok.seed_spread(table(np.array([[1.0, 1.0], [2.0, 2.0]]))).iloc[0]
     assert row["seed_sd"] == 0 and np.isnan(row["seed_share"])
@@ -125,5 +133,11 @@ def test_settings_that_never_come_again_are_refused_and_so_is_a_study_of_several
     with pytest.raises(ok.UsageError, match=r"none of 3 settings has two trials, expected settings .* several seeds"):
         ok.seed_spread(table(np.array([[1.0], [2.0], [3.0]])))
     again = table(np.array([[1.0, 2.0], [2.0, 3.0]]))
+    with pytest.raises(ok.UsageError, match="cap is '61', expected a finite number"):
+        ok.repeated_settings(again, cap="61")
+    with pytest.raises(ok.UsageError, match="none of 2 settings is in `of`, expected the study"):
+        ok.repeated_settings(again, of=again.iloc[::2].assign(params_learning_rate=0.5))
+    with pytest.raises(ok.UsageError, match="`of` has no column params_learning_rate, expected the study"):
+        ok.repeated_settings(again, of=again.drop(columns="params_learning_rate"))
     with pytest.raises(ok.UsageError, match="a setting has several trials in `of`, expected the one"):
         ok.repeated_settings(again, of=again)

@@ -1,6 +1,6 @@
 """Draw by draw: what a variant does with the settings that another one had too. Of paired studies.
 
-May import `errors`, `analysis.contrasts` and `analysis.trials`.
+May import `errors`, `analysis.contrasts`, `analysis.direction` and `analysis.trials`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from odyssey_kit.analysis.contrasts import check_pairs
+from odyssey_kit.analysis.direction import Direction, sign
 from odyssey_kit.analysis.trials import Trials, as_trials, numeric_column
 from odyssey_kit.errors import UsageError
 
@@ -42,16 +43,20 @@ def _wilcoxon(differences: np.ndarray) -> float:
     return math.nan if test is None else float(test.pvalue)
 
 
-def _differences(values: pd.Series, baseline: pd.Series) -> np.ndarray:
+def _differences(values: pd.Series, baseline: pd.Series, worst: float) -> np.ndarray:
     """Return values minus baseline; one that diverged is worse than any, two that did are alike."""
     first, second = (series.to_numpy(float) for series in (values, baseline))
-    first, second = (np.where(np.isfinite(x), x, np.inf) for x in (first, second))
+    first, second = (np.where(np.isfinite(x), x, worst) for x in (first, second))
     with np.errstate(invalid="ignore"):
         return np.where(first == second, 0.0, first - second)
 
 
 def paired_differences(
-    trials: Trials | pd.DataFrame, *, baseline: str = "V", metric: str = "test_metric"
+    trials: Trials | pd.DataFrame,
+    *,
+    baseline: str = "V",
+    metric: str = "test_metric",
+    direction: Direction = "minimize",
 ) -> pd.DataFrame:
     """Return each variant's metric minus the baseline's, draw by draw: columns task, variant, index, difference.
 
@@ -59,23 +64,29 @@ def paired_differences(
     """
     frame = as_trials(trials).frame
     numeric_column(frame, metric, what="metric")
-    parts = []
+    worst, parts = sign(direction) * np.inf, []
     for task, cell in frame.groupby("task", sort=False):
         if baseline not in set(cell["variant"]):
             raise UsageError(f"baseline {baseline!r} has no trials on {task!r}")
         check_pairs(cell, baseline)
         by_draw = cell.pivot_table(index="index", columns="variant", values=metric, dropna=False, sort=False)
         parts += [
-            pd.DataFrame({"index": by_draw.index, "difference": _differences(by_draw[name], by_draw[baseline])}).assign(
-                task=task, variant=name
-            )
+            pd.DataFrame(
+                {"index": by_draw.index, "difference": _differences(by_draw[name], by_draw[baseline], worst)}
+            ).assign(task=task, variant=name)
             for name in cell["variant"].unique()
             if name != baseline
         ]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["task", "variant", "difference"])
 
 
-def compare_pairs(trials: Trials | pd.DataFrame, *, baseline: str = "V", metric: str = "test_metric") -> pd.DataFrame:
+def compare_pairs(
+    trials: Trials | pd.DataFrame,
+    *,
+    baseline: str = "V",
+    metric: str = "test_metric",
+    direction: Direction = "minimize",
+) -> pd.DataFrame:
     """Compare variants with a baseline draw by draw, in a study whose variants share their draws.
 
     Parameters
@@ -85,7 +96,9 @@ def compare_pairs(trials: Trials | pd.DataFrame, *, baseline: str = "V", metric:
     baseline : str
         The variant that the others are compared with.
     metric : str
-        Column that is compared; lower is better.
+        Column that is compared.
+    direction : {"minimize", "maximize"}
+        Which way it is better; a trial that diverged is worse than any.
 
     Returns
     -------
@@ -106,7 +119,7 @@ def compare_pairs(trials: Trials | pd.DataFrame, *, baseline: str = "V", metric:
     `compare` asks whether it does better when it is tuned. A trial that diverged is worse than any.
     """
     rows = []
-    differences = paired_differences(trials, baseline=baseline, metric=metric)
+    differences = paired_differences(trials, baseline=baseline, metric=metric, direction=direction)
     for task, cell in differences.groupby("task", sort=False):
         family = [
             {"task": task, "variant": name, **_described(own["difference"].to_numpy(float))}

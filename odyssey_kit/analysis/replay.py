@@ -149,7 +149,8 @@ def replay_rules(
     metric, by : str
         Column that is reported, and column that rules look at.
     direction : {"minimize", "maximize"}
-        Which way both are better; a regret is positive all the same.
+        Which way both are better; a regret counts what is worse as positive all the same; one that is
+        chosen by validation may be better on test than the best by validation.
     random_state : int
         Seed of the starting points.
 

@@ -1,6 +1,7 @@
 """What a seed is worth: settings that were trained with several seeds, and how far chance alone moves each.
 
-May import `errors`, `analysis.schema` and `analysis.trials`; the distributions are scipy's.
+May import `errors`, `analysis.checks`, `analysis.direction`, `analysis.schema` and `analysis.trials`; the
+distributions are scipy's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from odyssey_kit.analysis.checks import is_number
+from odyssey_kit.analysis.direction import Direction, sign
 from odyssey_kit.analysis.schema import PARAMETER_PREFIX
 from odyssey_kit.analysis.trials import Trials, as_trials, numeric_column
 from odyssey_kit.errors import UsageError
@@ -27,6 +30,7 @@ def repeated_settings(
     of: Trials | pd.DataFrame | None = None,
     metric: str = "test_metric",
     cap: float | None = None,
+    direction: Direction = "minimize",
 ) -> pd.DataFrame:
     """Return one row a setting of all hyperparameters: what it reaches over its seeds.
 
@@ -37,10 +41,12 @@ def repeated_settings(
     of : Trials or pandas.DataFrame, optional
         The study that the settings were taken from; its trial of each goes into ``first`` and ``first_valid``.
     metric : str
-        Column that is described. A trial without a finite value counts as the cap, without one as the worst of its
-        variant; one that failed by accident has no result and is left out.
+        Column that is described. A trial without a finite value counts as the cap, or as the worst of its variant
+        where no cap is given; one that failed by accident has no result and is left out.
     cap : float, optional
-        Larger values become this one.
+        Worse values become this one.
+    direction : {"minimize", "maximize"}
+        Which way the metric, and the validation metric of `of`, are better.
 
     Returns
     -------
@@ -52,7 +58,7 @@ def repeated_settings(
     Raises
     ------
     UsageError
-        If no setting comes twice, or one has several trials in `of`.
+        If no setting comes twice, one has none or several trials in `of`, or an argument does not fit.
 
     Examples
     --------
@@ -64,8 +70,12 @@ def repeated_settings(
     parameters = [str(name) for name in frame.columns if str(name).startswith(PARAMETER_PREFIX)]
     by = ["task", "variant", *parameters]
     values = numeric_column(frame, metric, what="metric")
-    lost = ~np.isfinite(values) | (values > (math.inf if cap is None else cap))
-    worst = values.where(~lost).groupby([frame["task"], frame["variant"]]).transform("max") if cap is None else cap
+    if cap is not None and not is_number(cap):
+        raise UsageError(f"cap is {cap!r}, expected a finite number or None")
+    turn = sign(direction)
+    lost = ~np.isfinite(values) | (turn * values > (math.inf if cap is None else turn * cap))
+    cells = (turn * values.where(~lost)).groupby([frame["task"], frame["variant"]])
+    worst = turn * cells.transform("max") if cap is None else cap
     frame = frame.assign(_value=values.where(~lost, worst), _lost=lost)
     frame = frame[frame["state"].ne("FAILED")] if "state" in frame else frame
     table = frame.groupby(by, sort=False, dropna=False).agg(
@@ -78,8 +88,8 @@ def repeated_settings(
             "`odyssey plan odyssey-jsb-seeds` shows such a study"
         )
     table = _with_first(table, of, by=by, metric=metric)
-    order = ["first_valid", "mean"]
-    ranked = [cell.sort_values(order, kind="stable") for _, cell in table.groupby(["task", "variant"], sort=False)]
+    order = {"by": ["first_valid", "mean"], "ascending": turn > 0, "kind": "stable"}
+    ranked = [cell.sort_values(**order) for _, cell in table.groupby(["task", "variant"], sort=False)]
     return pd.concat(ranked, ignore_index=True)
 
 
@@ -87,21 +97,32 @@ def _with_first(table: pd.DataFrame, of: Any, *, by: list[str], metric: str) -> 
     """Add the trial that each setting was taken from."""
     if of is None:
         return table.assign(first=math.nan, first_valid=math.nan)
-    whole = as_trials(of).frame[[*by, metric, "valid_metric"]]
+    whole = as_trials(of).frame
+    if missing := [name for name in (*by, metric) if name not in whole.columns]:
+        raise UsageError(
+            f"`of` has no column {', '.join(missing)}, expected the study that the settings were taken from"
+        )
+    whole = whole[[*by, metric, "valid_metric"]]
     found = table.merge(whole.set_axis([*by, "first", "first_valid"], axis=1), on=by, how="left")
     if len(found) > len(table):
         raise UsageError("a setting has several trials in `of`, expected the one that it was taken from")
+    if (strange := found["first_valid"].isna()).all():
+        raise UsageError(f"none of {len(strange)} settings is in `of`, expected the study that they were taken from")
     return found
 
 
 def seed_spread(
-    trials: Trials | pd.DataFrame, *, metric: str = "test_metric", cap: float | None = None
+    trials: Trials | pd.DataFrame,
+    *,
+    metric: str = "test_metric",
+    cap: float | None = None,
+    direction: Direction = "minimize",
 ) -> pd.DataFrame:
     """Return how far a new seed moves a trial, beside how far its settings do.
 
     Parameters
     ----------
-    trials, metric, cap
+    trials, metric, cap, direction
         As in `repeated_settings`.
 
     Returns
@@ -121,8 +142,9 @@ def seed_spread(
     Notes
     -----
     One-way analysis of variance with random settings: of the mean squares between and within settings the latter is
-    the variance over seeds, and what the former has beyond it, divided by the seeds a setting, the variance of
-    settings. Intervals by the chi-squared and the F distribution, exact for normal values and equally many seeds.
+    the variance over seeds, taken to be the same for all settings, and what the former has beyond it, divided by the
+    seeds a setting, the variance of settings: of those that were trained again, which may be the best of many.
+    Intervals by the chi-squared and the F distribution, exact for normal values and equally many seeds.
 
     References
     ----------
@@ -134,7 +156,7 @@ def seed_spread(
     >>> ok.seed_spread(ok.load_trials("odyssey-jsb-seeds"))["settings"].tolist()
     [10, 10]
     """
-    table = repeated_settings(trials, metric=metric, cap=cap)
+    table = repeated_settings(trials, metric=metric, cap=cap, direction=direction)
     return pd.DataFrame(
         [
             {"task": task, "variant": variant, **_components(cell)}

@@ -18,6 +18,7 @@ from odyssey_kit.charts.explorer import trials_explorer
 from odyssey_kit.charts.importance import importance_bars, marginals
 from odyssey_kit.charts.ledger import (
     book_answer,
+    changes_answer,
     claims_answer,
     claims_ledger,
     claims_overview,
@@ -44,6 +45,7 @@ __all__ = [
     "boxes_beside_paper",
     "caption",
     "cell_equations",
+    "changes_answer",
     "chorales",
     "claims_answer",
     "claims_ledger",

@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 SIGNIFICANT = 0.05
+# An interval's end that lies nearer to a border than a tenth of a decade may lie beyond it when it is redrawn.
+NEAR = 10**0.1
 
 
 def column_answer(arm: Any) -> Sentence:
@@ -152,15 +154,27 @@ def verdicts_answer(trials: Any, comparison: Any) -> Sentence:
     )
     return Sentence(
         f"Of the boxes that the paper paints as different from vanilla, and those that it does not: {listed} "
-        f"({n} selected trials a variant)."
+        f"({n} selected trials a variant). The ledger asks two tests of its own, which must agree: by these "
+        f"{_by_the_ledger(trials)}."
     )
+
+
+def _by_the_ledger(trials: Any) -> str:
+    """Say which variants both of the ledger's tests find worse than vanilla, and which better."""
+    found: dict[str, list[str]] = {"worse": [], "better": []}
+    verdict = analysis.check_claims("O1", evidence=analysis.Evidence(studies={"odyssey-jsb": trials}))["O1"]
+    for part in verdict.parts:
+        if part.details["p_bonferroni"] < SIGNIFICANT and part.low * part.high > 0:
+            found["worse" if part.low > 0 else "better"].append(part.label.partition(" ")[0])
+    told = [f"{', '.join(names)} {'are' if len(names) > 1 else 'is'} {word}" for word, names in found.items() if names]
+    return " and ".join(told) if told else "none differs"
 
 
 def shares_answer(model: Any, paper: Any) -> Sentence:
     """Say whether the printed shares lie within the corrected intervals, and in which order they stand."""
     table = model.importances().merge(paper[["parameters", "paper_share"]], on="parameters", how="left")
-    known = table.dropna(subset=["paper_share"])
-    known = known[known["parameters"].ne("rest")]
+    printed = table.dropna(subset=["paper_share"])
+    known = printed[printed["parameters"].ne("rest")]
     ours, theirs = (
         ", ".join(map(effect_words, known.sort_values(column, ascending=False)["parameters"]))
         for column in ("share", "paper_share")
@@ -172,17 +186,19 @@ def shares_answer(model: Any, paper: Any) -> Sentence:
         order = f"Both orders are the same: {ours} ({fit})."
     else:
         order = f"The order here is {ours} ({fit}); in the paper’s pie {theirs}."
-    if known["low"].isna().any():
+    if printed["low"].isna().any():
         return Sentence(f"{order} There are no intervals yet ({table['note'].iloc[0]}), so none of this is a finding.")
-    inside = known[known["paper_share"].between(known["low"], known["high"])]
-    outside = known[~known["parameters"].isin(inside["parameters"])]
+    inside = printed["paper_share"].between(printed["low"], printed["high"])
+    own_way = paper.set_index("parameters")["share"]
     told = "; ".join(
-        f"{effect_words(name)} ({percent_words(printed)} printed, {100 * max(low, 0):.1f} to {100 * high:.1f} % here)"
-        for name, printed, low, high in outside[["parameters", "paper_share", "low", "high"]].itertuples(index=False)
+        f"{effect_words(row['parameters'])} ({percent_words(row['paper_share'])} in the pie, "
+        f"{100 * max(row['low'], 0):.1f} to {100 * row['high']:.1f} % here, "
+        f"{percent_words(own_way[row['parameters']])} by the paper’s way)"
+        for row in printed[~inside].to_dict("records")
     )
     return Sentence(
-        f"Of {len(known)} printed shares {len(inside)} lie within the 90 % intervals of the corrected ones"
-        f"{f'; not so: {told}' if told else ''}. {order}"
+        f"Of {len(printed)} wedges of the paper’s pie {int(inside.sum())} lie within the 90 % intervals of the "
+        f"corrected shares{f'; not so: {told}' if told else ''}. {order}"
     )
 
 
@@ -199,14 +215,15 @@ def optimum_answer(trials: Any, *, box: float = 1e-2) -> Sentence:
     cap = frames.CAPS.get(frames.metric_of(trials.frame), math.inf)
     basins = analysis.find_basins(trials, cap=cap)
     found = {str(row["variant"]): row for row in basins.to_dict("records")}
-    order = variant_order(found)
+    at_an_end = [name for name in variant_order(found) if _at_an_end(found[name])]
+    order = [name for name in variant_order(found) if name not in at_an_end]
     ends = {name: (float(found[name]["optimum_low"]), float(found[name]["optimum_high"])) for name in order}
     listed = ", ".join(
         f"{name} {rate_words(found[name]['optimum'])} ({rate_words(low)} to {rate_words(high)})"
         for name, (low, high) in ends.items()
     )
-    beyond = [name for name, (low, _) in ends.items() if low > box]
-    within = [name for name, (_, high) in ends.items() if high <= box]
+    beyond = [name for name, (low, _) in ends.items() if low > box * NEAR]
+    within = [name for name, (_, high) in ends.items() if high * NEAR <= box]
     open_ = [name for name in order if name not in (*beyond, *within)]
     parts = [
         (beyond, f"beyond the paper’s box, which ends at {rate_words(box)}"),
@@ -214,10 +231,22 @@ def optimum_answer(trials: Any, *, box: float = 1e-2) -> Sentence:
         (open_, f"on either side of {rate_words(box)}, as far as these trials can tell"),
     ]
     told = "; ".join(f"{where}: {', '.join(names)}" for names, where in parts if names)
-    return Sentence(
+    inside = (
         f"The smoothed test loss is lowest at a learning rate of {listed}; in brackets 90 % intervals. These optima "
-        f"lie {told}. {count_words(int(basins['n_trials'].min()), 'trial')} a variant."
+        f"lie {told}."
     )
+    none = (
+        f"The smoothed test loss of {' and '.join(at_an_end)} is lowest at an end of what was tried, or may be: losses "
+        f"count up to {cap:.0f} nats, so that rates at which some diverge look worse than rates at which none learns."
+    )
+    size = f"{count_words(int(basins['n_trials'].min()), 'trial')} a variant."
+    return Sentence(" ".join([*([inside] if order else []), *([none] if at_an_end else []), size]))
+
+
+def _at_an_end(basin: Any) -> bool:
+    """Whether the interval of the optimum reaches an end of the range, where the basin does."""
+    low = basin["open_low"] and basin["optimum_low"] <= basin["low"] * NEAR
+    return bool(low or (basin["open_high"] and basin["optimum_high"] * NEAR >= basin["high"]))
 
 
 def momentum_answer(raw: Any, rescaled: Any) -> Sentence:
@@ -283,7 +312,7 @@ def seeds_answer(trials: Any, whole: Any) -> Sentence:
     means = listed(lambda row: f"{row['mean']:.3f} ({row['mean_low']:.3f} to {row['mean_high']:.3f})")
     told = (
         "Over new seeds the test loss of one setting has a standard deviation, in nats and with 90 % intervals, of: "
-        f"{moved}. Of the variance of all these trials chance makes: {listed(_of_chance)}. "
+        f"{moved}. Of the variance among the trials of these best settings chance makes: {listed(_of_chance)}. "
         f"Over their seeds the settings average: {means}"
     )
     if settings["first"].isna().any():
@@ -291,9 +320,9 @@ def seeds_answer(trials: Any, whole: Any) -> Sentence:
     chosen = listed(lambda row: f"{settings.loc[settings['variant'].eq(row['variant']), 'first'].mean():.3f}")
     best = settings.sort_values("first_valid", kind="stable").iloc[0]
     return Sentence(
-        f"{told}; the trials that validation chose had {chosen}. The very best of them, a trial of {best['variant']}, "
-        f"had {best['first']:.3f}, and its setting averages {best['mean']:.3f} over {best['n']} new seeds (standard "
-        f"deviation {best['sd']:.3f})."
+        f"{told}; the trials that validation chose had {chosen}. The very best of them, a trial of "
+        f"{best['variant']}, had {best['first']:.3f}, and its setting averages {best['mean']:.3f} over {best['n']} new "
+        f"seeds (standard deviation {best['sd']:.3f})."
     )
 
 
@@ -301,19 +330,23 @@ def _of_chance(row: Any) -> str:
     """Say which share of the variance seeds make, if settings can be told apart."""
     if pd.isna(row["p"]):
         return "all that can be seen, with one setting"
-    if row["p"] >= SIGNIFICANT:
-        return f"all, as far as can be told (p {p_value(row['p'], equals='= ')})"
-    return f"{100 * row['seed_share']:.0f} % ({100 * row['share_low']:.0f} to {100 * row['share_high']:.0f} %)"
+    told = f", the settings not told apart, p {p_value(row['p'], equals='= ')}"
+    apart = told if row["p"] >= SIGNIFICANT else ""
+    return f"{100 * row['seed_share']:.0f} % ({100 * row['share_low']:.0f} to {100 * row['share_high']:.0f} %{apart})"
 
 
 def pairs_answer(trials: Any) -> Sentence:
     """Say at how many of the shared settings each variant does worse than vanilla, and by how much in the middle."""
     found = {str(row["variant"]): row for row in analysis.compare_pairs(trials).to_dict("records")}
-    groups: dict[str, list[str]] = {"worse than vanilla": [], "better": [], "not told apart from it": []}
+    groups: dict[str, list[str]] = {
+        "worse than vanilla": [],
+        "better than vanilla": [],
+        "not told apart from vanilla": [],
+    }
     for name in variant_order(found):
         row = found[name]
-        side = "worse than vanilla" if row["median_difference"] > 0 else "better"
-        groups[side if row["p_holm"] < SIGNIFICANT else "not told apart from it"].append(
+        side = "worse than vanilla" if row["median_difference"] > 0 else "better than vanilla"
+        groups[side if row["p_holm"] < SIGNIFICANT else "not told apart from vanilla"].append(
             f"{name} (worse at {row['higher']} of {row['n']}, median {_signed(row['median_difference'], 3)})"
         )
     told = "; ".join(f"{what}: {', '.join(names)}" for what, names in groups.items() if names)

@@ -19,7 +19,6 @@ from odyssey_kit.analysis.claims import VERDICTS, ClaimVerdict, Verdicts, conven
 from odyssey_kit.analysis.claims.findings import CONTRADICTED, NOT_TESTABLE, REPRODUCED, UNDECIDED, Part
 from odyssey_kit.analysis.claims.paper import paper_numbers, paper_slips
 from odyssey_kit.analysis.claims.prices import Price
-from odyssey_kit.analysis.claims.reach import reach
 from odyssey_kit.analysis.claims.wording import hours_words, interval_words, number_words
 from odyssey_kit.analysis.published import published_errata
 from odyssey_kit.charts.sentences import Sentence, so_far_answer
@@ -27,6 +26,7 @@ from odyssey_kit.charts.sentences import Sentence, so_far_answer
 __all__ = [
     "ClaimsPage",
     "book_answer",
+    "changes_answer",
     "claims_answer",
     "claims_ledger",
     "claims_overview",
@@ -105,6 +105,33 @@ def _tile(item: ClaimVerdict, page: str) -> str:
     return (
         f'<a class="tile {_CLASSES[item.verdict]}" href="{page}#{item.claim.id}" title="{_escape(words)}" '
         f'aria-label="{_escape(words)}"><i>{VERDICTS[item.verdict]}</i>{item.claim.id}{scope}</a>'
+    )
+
+
+def changes_answer(verdicts: Verdicts) -> Sentence:
+    """Say which rules were changed after trials that decide them had been seen, and which of these are decided now.
+
+    Examples
+    --------
+    >>> import odyssey_kit as ok
+    >>> from odyssey_kit.analysis.claims import Evidence
+    >>> print(changes_answer(ok.check_claims(["O2", "O15", "B1"], evidence=Evidence())))
+    Of 3 rules 2 were changed, or the code that follows them, after trials that decide them had been published: O2, O15.
+    None of these is decided now. Each change stands with its claim, with what had been seen.
+    """
+    late = [item for item in verdicts if any(change.seen for change in item.claim.changes)]
+    if not late:
+        return Sentence("No rule was changed after trials that decide it had been published.")
+    decided = [f"{item.claim.id} ({item.verdict})" for item in late if item.verdict in (REPRODUCED, CONTRADICTED)]
+    are = (
+        f"Decided now {_are(len(decided))} of these: {', '.join(decided)}."
+        if decided
+        else "None of these is decided now."
+    )
+    return Sentence(
+        f"Of {len(verdicts)} rules {len(late)} were changed, or the code that follows them, after trials that decide "
+        f"them had been published: {', '.join(item.claim.id for item in late)}. {are} Each change stands with its "
+        "claim, with what had been seen."
     )
 
 
@@ -365,9 +392,9 @@ def _change(item: ClaimVerdict) -> str:
     lines.append(f"What it needs: {item.claim.needs}.")
     told = "".join(f"<p>{_escape(line)}</p>" for line in lines)
     if item.price is None:
-        return told
+        return told + (f"<p>{_escape(item.reach)}</p>" if item.reach else "")
     others = f"Others: {', '.join(item.price.alternatives)}." if item.price.alternatives else ""
-    more = " ".join(filter(None, (reach(item.claim, *item.price.studies), others)))
+    more = " ".join(filter(None, (item.reach, others)))
     return told + f"<p>Price: {', and '.join(map(_priced, item.price.every))}. {_escape(more)}</p>"
 
 

@@ -48,7 +48,6 @@ def _print_all(verdicts: Any) -> None:
 
 def _whole(item: Any) -> str:
     from odyssey_kit.analysis.claims import VERDICTS
-    from odyssey_kit.analysis.claims.reach import reach
     from odyssey_kit.analysis.claims.wording import part_words, price_words
 
     claim = item.claim
@@ -61,7 +60,7 @@ def _whole(item: Any) -> str:
         **{f"part {i}": f"{VERDICTS[p.verdict]} {part_words(p)}" for i, p in enumerate(item.parts, start=1)},
         "beside it": " ".join(item.beside),
         "studies": ", ".join(f"{name} {digest}" for name, digest in item.studies.items()),
-        "price": f"{price_words(item.price)}. {reach(claim, *item.price.studies)}".strip() if item.price else "",
+        "price": " ".join(filter(None, (f"{price_words(item.price)}." if item.price else "", item.reach))),
         "needs": claim.needs,
         "note": claim.note,
         "as planned, but": f"{claim.departure.what}. Why: {claim.departure.why}" if claim.departure else "",

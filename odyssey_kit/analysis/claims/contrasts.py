@@ -22,9 +22,6 @@ from odyssey_kit.analysis.claims.ledger import conventions
 __all__ = ["Contrast", "contrast", "equivalence_power", "papers_power"]
 
 
-_AT_THE_CAP = ("diverged", "capped")
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Contrast:
     """The difference of two best tenths: first minus second, lower is better."""
@@ -102,7 +99,9 @@ class Contrast:
     def n(self) -> str:
         """What it rests on, in words."""
         words = f"best {self.first.k} of {len(self.first)} and {self.second.k} of {len(self.second)} trials"
-        lost, clamped = (sum(int(c.frame[name].sum()) for c in (self.first, self.second)) for name in _AT_THE_CAP)
+        frames = [cell.frame for cell in (self.first, self.second)]
+        lost = sum(int(frame["diverged"].sum()) for frame in frames)
+        clamped = sum(int((frame["capped"] & ~frame["diverged"]).sum()) for frame in frames)
         return words + (f", {lost} diverged and {clamped} clamped" if lost or clamped else "")
 
     @property
@@ -116,6 +115,13 @@ class Contrast:
         alpha = conventions().selection["alpha"]
         wanted = self.margin / (stats.norm.ppf(1 - alpha) + stats.norm.ppf(0.9))
         return math.ceil(min(len(self.first), len(self.second)) * (self.standard_error / wanted) ** 2)
+
+    @property
+    def trials_for_difference(self) -> float:
+        """How many trials a side would find the difference at the family's level with 80 % power, if it stays."""
+        if not self.difference:
+            return math.inf
+        return float(np.ceil(min(len(self.first), len(self.second)) * (self.detectable / self.difference) ** 2))
 
     def details(self) -> dict[str, float]:
         """Return the numbers beside the interval."""

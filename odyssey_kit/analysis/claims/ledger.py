@@ -23,12 +23,16 @@ _FILES = ("odyssey-cells.toml", "odyssey-hyperparameters.toml", "breuel.toml")
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A later change of a rule: when, what, and why; `claims` are those that it touches, if it stands with none."""
+    """A later change of a rule: when, what, and why; `claims` are those that it touches, if it stands with none.
+
+    `seen` says whether trials that decide the claim had been published by then.
+    """
 
     date: Any
     what: str
     why: str
     claims: tuple[str, ...] = ()
+    seen: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

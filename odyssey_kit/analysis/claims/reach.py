@@ -6,16 +6,21 @@ May import `ledger` and `analysis.trials`.
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 
 from odyssey_kit.analysis.claims.ledger import Claim, conventions
 from odyssey_kit.analysis.trials import n_selected
 
-__all__ = ["OF_SHARES", "least_of", "reach"]
+__all__ = ["OF_SHARES", "falls_short", "least_of", "reach"]
 
 # Rules that ask for a share of trainings, or of repeats, by its exact lower bound.
 OF_SHARES = frozenset(
     {"divide_by_ten", "eventual_divergence", "one_at_a_time", "rises_in_training_too", "slow_not_overtrained"}
 )
+
+# What the rules say of trials: as many as a side, or all of them, would take.
+_ASKED = re.compile(r"about ([\d,]+) trials")
 
 
 def least_of(claim: Claim) -> int:
@@ -48,6 +53,29 @@ def reach(claim: Claim, *studies: str) -> str:
     ''
     """
     return " ".join(filter(None, (_reach(claim, study) for study in studies)))
+
+
+def falls_short(needed: Iterable[str], trials: int) -> str:
+    """Say that so many trials more are fewer than what is needed; nothing where they are not, or no number is named.
+
+    Parameters
+    ----------
+    needed : iterable of str
+        What would decide each part, in words.
+    trials : int
+        What the price buys.
+
+    Examples
+    --------
+    >>> falls_short(["about 2,143 trials a side, if the truth is zero"], 900)
+    'These are fewer than the 2,143 asked for, so they are a step and not the whole way.'
+    >>> falls_short(["a slope below 0"], 900)
+    ''
+    """
+    asked = [int(found[1].replace(",", "")) for words in needed if (found := _ASKED.match(words))]
+    if not asked or max(asked) <= trials:
+        return ""
+    return f"These are fewer than the {max(asked):,} asked for, so they are a step and not the whole way."
 
 
 def _reach(claim: Claim, study: str) -> str:

@@ -74,9 +74,13 @@ def _whole(item: ClaimVerdict) -> dict[str, Any]:
             "error": conventions().level(claim.family),
         },
         "note": claim.note,
-        "changes": [{"date": change.date, "what": change.what, "why": change.why} for change in claim.changes],
+        "changes": [
+            {"date": change.date, "what": change.what, "why": change.why, "seen": change.seen}
+            for change in claim.changes
+        ],
         "departure": None if claim.departure is None else vars(claim.departure),
         "parts": [vars(part) for part in item.parts],
+        "reach": item.reach,
         "price": None if item.price is None else _price(claim, item.price),
     }
 

@@ -28,6 +28,7 @@ from odyssey_kit.analysis.claims.findings import (
 from odyssey_kit.analysis.claims.least import ask_for_the_least
 from odyssey_kit.analysis.claims.ledger import Claim, claims, conventions
 from odyssey_kit.analysis.claims.prices import Price, price
+from odyssey_kit.analysis.claims.reach import falls_short, reach
 from odyssey_kit.analysis.claims.rules import RULES
 from odyssey_kit.analysis.claims.wording import scope_words, sentence
 from odyssey_kit.errors import UsageError
@@ -86,6 +87,17 @@ class ClaimVerdict:
     def words(self) -> str:
         """The verdict with its scope: "reproduced, 1 of 3 tasks"."""
         return ", ".join(filter(None, (self.verdict, self.scope)))
+
+    @property
+    def reach(self) -> str:
+        """What the priced studies cannot decide of it, in words; of an undecided claim without a price, that."""
+        if self.verdict != UNDECIDED:
+            return ""
+        if self.price is None:
+            return "Every study that is named for it is published in full; nothing that is planned adds trials to it."
+        trials = sum(cost.trials for cost in self.price.every)
+        short = falls_short((part.needed for part in self.parts if part.verdict == UNDECIDED), trials)
+        return " ".join(filter(None, (reach(self.claim, *self.price.studies), short)))
 
     @property
     def leading(self) -> Part | None:

@@ -32,6 +32,8 @@ __all__ = [
     "unbounded_output",
 ]
 
+A_MILLION = 1e6
+
 
 def difference(
     arms: Arms,
@@ -67,7 +69,12 @@ def difference_part(arms: Arms, one: Contrast, label: str, sign: int, above: flo
         verdict, needed = CONTRADICTED, ""
     else:
         verdict = UNDECIDED
-        needed = f"{one.detectable:.2g} {arms.task.unit} would be found with 80 % power; this is {one.difference:+.2g}"
+        wanted = one.trials_for_difference
+        many = f"about {wanted:,.0f}" if wanted < A_MILLION else "more than a million"
+        needed = (
+            f"{many} trials a side to find it with 80 % power, if the estimate stays; with these, "
+            f"{one.detectable:.2g} {arms.task.unit} would be found"
+        )
     return _contrast_part(arms, one, label, verdict, needed)
 
 
@@ -127,7 +134,8 @@ def non_inferiority(arms: Arms, *, variants: Sequence[str]) -> list[Part]:
             needed = needed_below(trials, one.difference, bound, -one.margin)
         bounds = {"lower_bound": bound}
         part = _contrast_part(arms, one, f"{name} − V", verdict, needed, papers_power(), details=bounds)
-        parts.append(part)
+        deciding = f"{bound:+.3g}".replace("-", "−")
+        parts.append(part.but(n=f"{part.n}; the one-sided bound that decides: {deciding}"))
     return parts
 
 

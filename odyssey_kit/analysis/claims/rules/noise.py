@@ -67,7 +67,16 @@ def noise_by_rate(arms: Arms, *, split: float) -> list[Part]:
         noise = axis("input_noise_std", rows["params_input_noise_std"])[:, None]
         fit = slopes(rows, noise, target="test_metric", without=("input_noise_std",))
         unit = f"{arms.task.unit} a unit of noise"
-        parts.append(_estimate(arms, fit, [1.0], f"slope on input noise, rates {words} {split:g}", inside, unit))
+        parts.append(
+            _estimate(
+                arms,
+                fit,
+                [1.0],
+                f"slope on input noise with the other settings held, rates {words} {split:g}",
+                inside,
+                unit,
+            )
+        )
     return parts
 
 

@@ -61,7 +61,8 @@ def absolute_level(
             verdict=verdict,
             estimate=value,
             unit=arms.task.unit,
-            n=f"{len(arms.frame):,} trials of {arms.frame['variant'].nunique()} variants, best: {best['variant']}",
+            n=f"{len(arms.frame):,} trials of {arms.frame['variant'].nunique()} variants, best: {best['variant']}; "
+            f"the paper’s {paper:g}, from which this is {100 * gap:+.1f} %, with {100 * within:g} % allowed",
             needed="" if whole else f"{draws} draws of each of {variants} variants; here are {_drawn(counts)}",
             note=note,
             details={"published": paper, "relative_gap": gap},
