@@ -22,7 +22,7 @@ import pytest
 import odyssey_kit as ok
 from odyssey_kit.analysis.claims import VERDICTS, Claim, Evidence, Verdicts, claims, conventions
 from odyssey_kit.analysis.claims.evidence import measured
-from odyssey_kit.analysis.claims.reach import OF_SHARES, least_of, reach
+from odyssey_kit.analysis.claims.reach import OF_SHARES, falls_short, least_of, reach
 from odyssey_kit.analysis.claims.records import records
 from odyssey_kit.analysis.claims.rules import RULES
 from odyssey_kit.analysis.claims.verdicts import NOT_OF_THE_RULE
@@ -192,6 +192,37 @@ def test_every_change_is_told_by_the_command_and_by_the_book() -> None:
     assert len(claims()["B15"].changes) > 1
     for change in claims()["B15"].changes:
         assert change.why in command and change.why in page
+
+
+def test_a_change_that_was_made_after_trials_had_been_seen_says_so() -> None:
+    changes = [change for claim in claims().values() for change in claim.changes]
+    assert any(change.seen for change in changes)
+    assert all(change.seen == ("ade after" in change.why) for change in changes)
+
+
+def test_an_undecided_claim_has_a_price_or_says_that_nothing_planned_adds_to_it() -> None:
+    for item in ok.check_claims():
+        if item.verdict != "undecided":
+            assert item.reach == ""
+        elif item.price is None:
+            assert "nothing that is planned adds trials to it" in item.reach
+            assert item.reach in " ".join(_whole(item).split())
+            assert item.reach in html.unescape(ok.charts.claims_ledger(Verdicts(items=(item,)))._repr_html_())
+
+
+@pytest.mark.parametrize(("spread", "step"), [(1, False), (3, True)])
+def test_a_price_that_buys_fewer_trials_than_are_asked_for_is_called_a_step(spread: int, step: bool) -> None:
+    claim = claims()["O4"]
+    table = made.selected({"V": 0.0, "CIFG": 0.03}, agreement=0.5, seed=1, task=made.first_task(claim), n=200)
+    for name in ("valid_metric", "test_metric"):
+        table[name] = 8.5 + spread * (table[name] - 8.5)
+    found = ok.check_claims("O4", evidence=made.evidence(claim, table))["O4"]
+    (part,) = found.parts
+    asked = int(part.needed.split()[1].replace(",", ""))
+    assert found.verdict == "undecided" and found.price is not None
+    assert (asked > found.price.trials) == step
+    assert found.reach == falls_short([part.needed], found.price.trials)
+    assert (f"fewer than the {asked:,} asked for" in found.reach) == step
 
 
 def test_the_levels_of_o40_are_those_of_the_published_table() -> None:
