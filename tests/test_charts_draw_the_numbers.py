@@ -542,3 +542,37 @@ def test_decades_are_written_as_powers() -> None:
     expression = theme.decades().to_dict()["labelExpr"]
     assert "'-3':'10⁻³'" in expression
     assert "'0':'10⁰'" in expression
+
+
+# ---- pairs and seeds ----------------------------------------------------------------------------
+
+
+def test_pairs_are_all_drawn_and_what_lies_beyond_the_axis_stands_at_its_end(table: pd.DataFrame) -> None:
+    pairs = made_up.paired(table)
+    found = ok.compare_pairs(pairs).set_index("variant")
+    chart = ok.charts.pairs_chart(pairs).to_dict()
+    dots = rows_with(chart, "place", "beyond")
+    assert len(dots) == len(pairs) - pairs["variant"].eq("V").sum()
+    (scale,) = {json.dumps(layer["encoding"]["x"]["scale"]) for layer in chart["layer"][2:3]}
+    low, high = json.loads(scale)["domain"]
+    assert all(low <= row["place"] <= high for row in dots)
+    lost = [row for row in dots if row["words"] == "one of the two diverged"]
+    assert len(lost) == 4 and all(
+        (row["variant"], row["beyond"], row["place"]) == ("FGR", "right", high) for row in lost
+    )
+    for row in rows_with(chart, "median_difference", "low_drawn"):
+        assert row["median_difference"] == pytest.approx(found.loc[row["variant"], "median_difference"])
+        assert low <= row["low_drawn"] <= row["high_drawn"] <= high
+
+
+def test_a_setting_is_a_row_with_its_seeds_their_mean_and_the_trial_it_was_chosen_for(table: pd.DataFrame) -> None:
+    again = made_up.again(table[table["variant"].isin(["V", "CIFG"])], best=3, seeds=4, study="again")
+    found = ok.repeated_settings(again, of=table)
+    chart = ok.charts.seeds_chart(again, of=table).to_dict()
+    rows = [row for data in chart["datasets"].values() for row in data if "first_valid" in row]
+    assert sorted(row["mean"] for row in rows) == pytest.approx(sorted(found["mean"]))
+    assert sorted(row["first"] for row in rows) == pytest.approx(sorted(found["first"]))
+    dots = [row for data in chart["datasets"].values() for row in data if "outcome" in row]
+    assert sorted(row["test_metric"] for row in dots) == pytest.approx(sorted(again["test_metric"]))
+    best = {row["variant"]: row["first_valid"] for row in rows if row["place"] == 1}
+    assert best == pytest.approx(found.groupby("variant")["first_valid"].min().to_dict())

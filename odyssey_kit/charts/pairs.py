@@ -19,7 +19,7 @@ from odyssey_kit.charts.theme import HEIGHTS
 
 __all__ = ["pairs_chart"]
 
-# The axis holds the middle of all differences; the rest stands at its ends.
+# The axis holds the middle of all differences; the rest stands at its ends, and intervals are cut there.
 _SHOWN = (0.03, 0.97)
 
 
@@ -38,14 +38,15 @@ def pairs_chart(trials: Any, *, baseline: str = "V", metric: str = "test_metric"
     Returns
     -------
     altair.LayerChart
-        A row a variant. What lies beyond the axis, and where one of the two diverged, is a triangle at its end.
+        A row a variant. What lies beyond the axis, and where one of the two diverged, is a triangle at its end;
+        intervals are cut there.
     """
     frame = trials if isinstance(trials, pd.DataFrame) else trials.frame
     table = analysis.compare_pairs(trials, baseline=baseline, metric=metric)
     dots = paired_differences(trials, baseline=baseline, metric=metric)
     finite = dots.loc[np.isfinite(dots["difference"]), "difference"]
     words = f"difference from {baseline}, {frames.metric_words(frame, metric)}"
-    value = frames.value_axis([0.0, *finite.quantile(list(_SHOWN)), *table["low"], *table["high"]], words)
+    value = frames.value_axis([0.0, *finite.quantile(list(_SHOWN)), *table["median_difference"]], words)
     # The golden ratio spreads any number of neighbours evenly, and the same ones the same way.
     dots = dots.assign(
         place=dots["difference"].clip(value.low, value.high),
@@ -70,7 +71,8 @@ def pairs_chart(trials: Any, *, baseline: str = "V", metric: str = "test_metric"
         for name, title in (("median_difference", "median"), ("low", "95 % interval from"), ("high", "to"))
     ]
     tips += [alt.Tooltip("higher:Q", title="draws at which it is worse")]
-    row = alt.Chart(table).encode(y=y, tooltip=tips)
+    ends = {f"{name}_drawn": table[name].clip(value.low, value.high) for name in ("low", "high")}
+    row = alt.Chart(table.assign(**ends)).encode(y=y, tooltip=tips)
     zero = alt.Chart(pd.DataFrame({"zero": [0.0], "words": [f"worse than {baseline} →"]}))
     here = alt.X("zero:Q", scale=scale)
     arrows = [
@@ -84,7 +86,7 @@ def pairs_chart(trials: Any, *, baseline: str = "V", metric: str = "test_metric"
         ),
         trial.transform_filter("datum.beyond === 'no'").mark_circle(),
         *arrows,
-        row.mark_rule(strokeWidth=5).encode(x=alt.X("low:Q", scale=scale), x2="high:Q", color=colour),
+        row.mark_rule(strokeWidth=5).encode(x=alt.X("low_drawn:Q", scale=scale), x2="high_drawn:Q", color=colour),
         row.mark_point(
             shape="stroke", angle=90, size=260, strokeWidth=3, opacity=1, filled=False, stroke=INK.light
         ).encode(x=alt.X("median_difference:Q", scale=scale)),
