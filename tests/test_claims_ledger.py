@@ -22,7 +22,7 @@ import pytest
 import odyssey_kit as ok
 from odyssey_kit.analysis.claims import VERDICTS, Claim, Evidence, Verdicts, claims, conventions
 from odyssey_kit.analysis.claims.evidence import measured
-from odyssey_kit.analysis.claims.reach import OF_SHARES, falls_short, least_of, reach
+from odyssey_kit.analysis.claims.reach import OF_SHARES, least_of, reach
 from odyssey_kit.analysis.claims.records import records
 from odyssey_kit.analysis.claims.rules import RULES
 from odyssey_kit.analysis.claims.verdicts import NOT_OF_THE_RULE
@@ -210,19 +210,31 @@ def test_an_undecided_claim_has_a_price_or_says_that_nothing_planned_adds_to_it(
             assert item.reach in html.unescape(ok.charts.claims_ledger(Verdicts(items=(item,)))._repr_html_())
 
 
-@pytest.mark.parametrize(("spread", "step"), [(1, False), (3, True)])
-def test_a_price_that_buys_fewer_trials_than_are_asked_for_is_called_a_step(spread: int, step: bool) -> None:
+@pytest.mark.parametrize(("spread", "step"), [(0.5, False), (3, True)])
+def test_a_study_that_adds_fewer_trials_than_are_asked_for_is_called_a_step(spread: float, step: bool) -> None:
     claim = claims()["O4"]
     table = made.selected({"V": 0.0, "CIFG": 0.03}, agreement=0.5, seed=1, task=made.first_task(claim), n=200)
     for name in ("valid_metric", "test_metric"):
         table[name] = 8.5 + spread * (table[name] - 8.5)
+    table.loc[table["variant"].eq("CIFG"), "test_metric"] += 0.0 if step else 0.035
     found = ok.check_claims("O4", evidence=made.evidence(claim, table))["O4"]
     (part,) = found.parts
-    asked = int(part.needed.split()[1].replace(",", ""))
-    assert found.verdict == "undecided" and found.price is not None
-    assert (asked > found.price.trials) == step
-    assert found.reach == falls_short([part.needed], found.price.trials)
-    assert (f"fewer than the {asked:,} asked for" in found.reach) == step
+    assert found.verdict == "undecided" and found.price is not None and found.price.study == "odyssey-jsb-paired"
+    assert (part.details["wanted"] > 200 + ok.named_study("odyssey-jsb-paired").n_trials) == step
+    assert ("With it there would be 300 trials a side" in found.reach) == step
+
+
+def test_what_a_study_adds_a_side_is_what_it_is_planned_with() -> None:
+    sides = {name: study.side for name, study in conventions().studies.items() if study.side}
+    assert sides == {name: ok.named_study(name).n_trials for name in sides} and sides
+
+
+@pytest.mark.parametrize(("effect", "words"), [(0.05, "trials a side to find it"), (-0.05, "rather show the opposite")])
+def test_a_claimed_difference_that_is_not_found_says_how_many_would_find_it(effect: float, words: str) -> None:
+    claim = claims()["O2"]
+    table = made.selected({"V": 0.0, "NFG": effect}, agreement=0.0, seed=3, task=made.first_task(claim), n=120)
+    (part,) = ok.check_claims("O2", evidence=made.evidence(claim, table))["O2"].parts
+    assert part.verdict == "undecided" and words in part.needed
 
 
 def test_the_levels_of_o40_are_those_of_the_published_table() -> None:
@@ -366,7 +378,7 @@ def test_a_published_study_fills_in_by_itself(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("ODYSSEY_RESULTS", str(tmp_path))
     found = ok.check_claims(["O2", "O32"])
     used = ok.load_trials("odyssey-jsb").hash
-    assert found["O2"].studies == {"odyssey-jsb": used}
+    assert found["O2"].studies["odyssey-jsb"] == used
     assert found["O32"].verdict == "reproduced", "the made-up seconds grow with size"
     row = found.to_frame().set_index("id").loc["O32"]
     assert used in row["studies"] and row["estimate"] > 0.9

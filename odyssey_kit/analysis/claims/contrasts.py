@@ -114,14 +114,17 @@ class Contrast:
         """How many trials a side would show equivalence with 80 % power, if the truth were zero."""
         alpha = conventions().selection["alpha"]
         wanted = self.margin / (stats.norm.ppf(1 - alpha) + stats.norm.ppf(0.9))
-        return math.ceil(min(len(self.first), len(self.second)) * (self.standard_error / wanted) ** 2)
+        return math.ceil(self.trials * (self.standard_error / wanted) ** 2)
+
+    def trials_beyond(self, border: float) -> float:
+        """Return how many trials a side would tell the difference from a border with 80 % power, if it stays."""
+        distance = abs(self.difference - border)
+        return math.inf if not distance else float(np.ceil(self.trials * (self.detectable / distance) ** 2))
 
     @property
-    def trials_for_difference(self) -> float:
-        """How many trials a side would find the difference at the family's level with 80 % power, if it stays."""
-        if not self.difference:
-            return math.inf
-        return float(np.ceil(min(len(self.first), len(self.second)) * (self.detectable / self.difference) ** 2))
+    def trials(self) -> int:
+        """How many the smaller side has."""
+        return min(len(self.first), len(self.second))
 
     def details(self) -> dict[str, float]:
         """Return the numbers beside the interval."""
@@ -130,6 +133,7 @@ class Contrast:
             "p_bonferroni": self.p_adjusted,
             "p_equivalent": self.p_equivalent,
             "margin": self.margin,
+            "trials": self.trials,
             "hedges_d": self.difference / self._spread if self._spread else math.nan,
             "p_better": float(np.mean(self.resampled < 0)),
             "detectable": self.detectable,

@@ -136,7 +136,8 @@ class StudyPrice:
     """What a study would cost: trials, and seconds of one core a trial from and to, with their basis.
 
     One that `waits_for` something has no plan yet; what has one can be planned by its name, see `odyssey studies`.
-    `counts` says, of claims that it has too few for, how many of its trials the rule counts; see `reach`.
+    `counts` says, of claims that it has too few for, how many of its trials the rule counts, and `side` how many each
+    variant has, where it adds to those of another study on its task; see `reach`.
     """
 
     name: str
@@ -147,6 +148,7 @@ class StudyPrice:
     task: str = ""
     waits_for: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    side: int = 0
 
     @property
     def hours(self) -> tuple[float, float]:

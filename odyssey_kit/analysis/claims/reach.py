@@ -1,14 +1,14 @@
 """What a named study can decide of a claim at best: held against the least that the claim's rule asks for.
 
-May import `ledger` and `analysis.trials`.
+May import `findings`, `ledger` and `analysis.trials`.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
+from odyssey_kit.analysis.claims.findings import Part
 from odyssey_kit.analysis.claims.ledger import Claim, conventions
 from odyssey_kit.analysis.trials import n_selected
 
@@ -18,9 +18,6 @@ __all__ = ["OF_SHARES", "falls_short", "least_of", "reach"]
 OF_SHARES = frozenset(
     {"divide_by_ten", "eventual_divergence", "one_at_a_time", "rises_in_training_too", "slow_not_overtrained"}
 )
-
-# What the rules say of trials: as many as a side, or all of them, would take.
-_ASKED = re.compile(r"about ([\d,]+) trials")
 
 
 def least_of(claim: Claim) -> int:
@@ -55,27 +52,39 @@ def reach(claim: Claim, *studies: str) -> str:
     return " ".join(filter(None, (_reach(claim, study) for study in studies)))
 
 
-def falls_short(needed: Iterable[str], trials: int) -> str:
-    """Say that so many trials more are fewer than what is needed; nothing where they are not, or no number is named.
+def falls_short(parts: Sequence[Part], study: str, left: int) -> str:
+    """Say what a study that can be run adds less of than undecided parts ask for; nothing where that is not known.
 
     Parameters
     ----------
-    needed : iterable of str
-        What would decide each part, in words.
-    trials : int
-        What the price buys.
+    parts : sequence of Part
+        Those that are undecided, on trials that there are.
+    study : str
+        The study.
+    left : int
+        Trials of it that are still to be run.
 
     Examples
     --------
-    >>> falls_short(["about 2,143 trials a side, if the truth is zero"], 900)
-    'These are fewer than the 2,143 asked for, so they are a step and not the whole way.'
-    >>> falls_short(["a slope below 0"], 900)
-    ''
+    >>> part = Part(label="x", verdict="undecided", task="jsb-chorales", details={"trials": 200, "wanted": 2143.0})
+    >>> falls_short([part], "odyssey-jsb-paired", 900)
+    'With it there would be 300 trials a side; 2,143 are asked for, so it is a step and not the whole way.'
+    >>> falls_short([part], "odyssey-spoken-digits", 1800)
+    'It is on another task, and adds nothing to the trials that are undecided now.'
     """
-    asked = [int(found[1].replace(",", "")) for words in needed if (found := _ASKED.match(words))]
-    if not asked or max(asked) <= trials:
+    plan = conventions().studies[study]
+    tasks = {part.task for part in parts if part.task}
+    if tasks and plan.task not in tasks:
+        return "It is on another task, and adds nothing to the trials that are undecided now."
+    wanted = max((part.details.get("wanted", math.nan) for part in parts), default=math.nan)
+    have = min((part.details["trials"] for part in parts if "trials" in part.details), default=0)
+    after = have + plan.side * left // plan.trials
+    if not plan.side or not wanted > after:
         return ""
-    return f"These are fewer than the {max(asked):,} asked for, so they are a step and not the whole way."
+    return (
+        f"With it there would be {after:,} trials a side; {wanted:,.0f} are asked for, so it is a step and not the "
+        "whole way."
+    )
 
 
 def _reach(claim: Claim, study: str) -> str:

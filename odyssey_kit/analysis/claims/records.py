@@ -14,7 +14,6 @@ import numpy as np
 
 from odyssey_kit.analysis.claims.ledger import Claim, conventions
 from odyssey_kit.analysis.claims.prices import Price
-from odyssey_kit.analysis.claims.reach import reach
 from odyssey_kit.analysis.claims.verdicts import ClaimVerdict, Verdicts
 
 __all__ = ["plain", "records"]
@@ -95,6 +94,5 @@ def _price(claim: Claim, cost: Price) -> dict[str, Any]:
         "basis": cost.basis,
         "alternatives": cost.alternatives,
         "waits_for": cost.waits_for,
-        "reach": reach(claim, cost.study),
         "also": [_price(claim, other) for other in cost.also],
     }

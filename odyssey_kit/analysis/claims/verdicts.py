@@ -95,9 +95,9 @@ class ClaimVerdict:
             return ""
         if self.price is None:
             return "Every study that is named for it is published in full; nothing that is planned adds trials to it."
-        trials = sum(cost.trials for cost in self.price.every)
-        short = falls_short((part.needed for part in self.parts if part.verdict == UNDECIDED), trials)
-        return " ".join(filter(None, (reach(self.claim, *self.price.studies), short)))
+        undecided = [part for part in self.parts if part.verdict == UNDECIDED and not math.isnan(part.estimate)]
+        short = (falls_short(undecided, cost.study, cost.trials) for cost in self.price.every)
+        return " ".join(filter(None, (reach(self.claim, *self.price.studies), *short)))
 
     @property
     def leading(self) -> Part | None:

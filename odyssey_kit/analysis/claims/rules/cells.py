@@ -31,8 +31,7 @@ __all__ = [
     "slightly_better",
     "unbounded_output",
 ]
-
-A_MILLION = 1e6
+_A_MILLION = 1e6
 
 
 def difference(
@@ -61,6 +60,7 @@ def difference_part(arms: Arms, one: Contrast, label: str, sign: int, above: flo
     """Decide one claimed difference."""
     low, high = one.interval()
     ends = sorted((sign * low, sign * high))
+    details: dict[str, float] = {}
     if one.undecidable:
         verdict, needed = UNDECIDED, one.undecidable
     elif one.sign == sign and ends[0] > above:
@@ -69,13 +69,20 @@ def difference_part(arms: Arms, one: Contrast, label: str, sign: int, above: flo
         verdict, needed = CONTRADICTED, ""
     else:
         verdict = UNDECIDED
-        wanted = one.trials_for_difference
-        many = f"about {wanted:,.0f}" if wanted < A_MILLION else "more than a million"
-        needed = (
-            f"{many} trials a side to find it with 80 % power, if the estimate stays; with these, "
-            f"{one.detectable:.2g} {arms.task.unit} would be found"
-        )
-    return _contrast_part(arms, one, label, verdict, needed)
+        wanted = one.trials_beyond(sign * above) if sign * one.difference > above else math.nan
+        needed = f"{_to_find(one, wanted)}; with these, {one.detectable:.2g} {arms.task.unit} would be found"
+        details = {"wanted": wanted}
+    return _contrast_part(arms, one, label, verdict, needed, details=details)
+
+
+def _to_find(one: Contrast, wanted: float) -> str:
+    """Say how many trials a side would find a claimed difference."""
+    if math.isnan(wanted):
+        return "more trials, which would rather show the opposite: the estimate is not where the claim has it"
+    if wanted <= one.trials:
+        return "a few more trials"
+    many = f"about {wanted:,.0f}" if wanted < _A_MILLION else "more than a million"
+    return f"{many} trials a side to find it with 80 % power, if the estimate stays"
 
 
 def equivalence(
@@ -102,7 +109,7 @@ def equivalence_part(arms: Arms, one: Contrast, label: str) -> Part:
         f"about {wanted:,} trials a side, if the truth is zero; a difference of {one.detectable:.2g} "
         f"{arms.task.unit} would be found with 80 % power"
     )
-    return _contrast_part(arms, one, label, UNDECIDED, needed, note)
+    return _contrast_part(arms, one, label, UNDECIDED, needed, note, details={"wanted": wanted})
 
 
 def power_note(one: Contrast) -> str:
@@ -121,7 +128,7 @@ def non_inferiority(arms: Arms, *, variants: Sequence[str]) -> list[Part]:
     for name in variants:
         one = contrast(arms, arms.cell(name), reference)
         # One-sided: the whole error of a decision lies below.
-        bound = float(np.quantile(one.resampled, arms.error))
+        bound, wanted = float(np.quantile(one.resampled, arms.error)), math.nan
         if one.undecidable:
             verdict, needed = UNDECIDED, one.undecidable
         elif bound > -one.margin:
@@ -130,12 +137,12 @@ def non_inferiority(arms: Arms, *, variants: Sequence[str]) -> list[Part]:
             verdict, needed = CONTRADICTED, ""
         else:
             verdict = UNDECIDED
-            trials = min(len(one.first), len(one.second))
-            needed = needed_below(trials, one.difference, bound, -one.margin)
-        bounds = {"lower_bound": bound}
+            needed = needed_below(one.trials, one.difference, bound, -one.margin)
+            wanted = _trials_above(one.trials, one.difference, bound, -one.margin)
+        bounds = {"lower_bound": bound, "wanted": wanted}
         part = _contrast_part(arms, one, f"{name} − V", verdict, needed, papers_power(), details=bounds)
-        deciding = f"{bound:+.3g}".replace("-", "−")
-        parts.append(part.but(n=f"{part.n}; the one-sided bound that decides: {deciding}"))
+        deciding = f"one-sided bound, which decides: {bound:+.3g}".replace("-0", "−0")
+        parts.append(part.but(n=f"{part.n}; {deciding}"))
     return parts
 
 
@@ -143,8 +150,13 @@ def needed_below(trials: int, estimate: float, bound: float, border: float) -> s
     """Say how many trials would bring a lower bound above a border, if the estimate stays."""
     if estimate <= border:
         return f"the estimate itself lies below {border:g}; a larger n would show a better variant, if there is one"
-    wanted = math.ceil(trials * ((estimate - bound) / (estimate - border)) ** 2)
-    return f"about {wanted:,} trials a side, if the estimate stays"
+    return f"about {_trials_above(trials, estimate, bound, border):,.0f} trials a side, if the estimate stays"
+
+
+def _trials_above(trials: int, estimate: float, bound: float, border: float) -> float:
+    if estimate <= border:
+        return math.nan
+    return float(np.ceil(trials * ((estimate - bound) / (estimate - border)) ** 2))
 
 
 def _contrast_part(
