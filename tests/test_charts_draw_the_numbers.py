@@ -443,6 +443,13 @@ def test_a_missing_column_is_named(table: pd.DataFrame) -> None:
         ok.charts.learning_rate_basin(table.drop(columns="params_learning_rate"))
 
 
+@pytest.mark.parametrize("nothing", ["x", None])
+def test_what_is_no_table_is_named(nothing: Any) -> None:
+    for chart in (ok.charts.seeds_chart, ok.charts.pairs_chart, ok.charts.learning_rate_basin, ok.charts.variant_boxes):
+        with pytest.raises(ok.UsageError, match=r"^expected Trials or a pandas DataFrame, got (str|NoneType); see"):
+            chart(nothing)
+
+
 def test_several_tasks_get_panels_of_their_own() -> None:
     table = made_up.trials(n_per_cell=20, variants=("V", "NIG", "NFG"), tasks=("jsb-chorales", "bach-chorales"))
     comparison = ok.compare(table, top=0.25)

@@ -14,6 +14,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from odyssey_kit.analysis.trials import frame_of
 from odyssey_kit.charts.palette import tint, variant_colour, variant_order
 from odyssey_kit.errors import UsageError
 
@@ -33,7 +34,7 @@ _DRAWN = ("key", "task", "variant", "state", "metric", "epochs", "best_epoch", "
 
 def drawn(trials: Any, *, needed: Sequence[str] = ()) -> pd.DataFrame:
     """Return the columns that figures draw, vanilla last, so that it lies on top."""
-    frame = trials if isinstance(trials, pd.DataFrame) else trials.frame
+    frame = frame_of(trials)
     missing = [column for column in (*needed, "variant") if column not in frame.columns]
     if missing:
         raise UsageError(f"the table has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
