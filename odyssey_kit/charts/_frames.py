@@ -62,6 +62,17 @@ def with_lane(frame: pd.DataFrame, *, metric: str) -> pd.DataFrame:
     return frame.assign(outcome=outcome)
 
 
+def counted(frame: pd.DataFrame, *, metric: str) -> pd.Series:
+    """Return the metric as the ledger counts it; `with_lane` must have added the column ``outcome``.
+
+    A trial that diverged has the loss of its best epoch, as its network was kept; one without any, and one above the
+    cap, has the cap. Where no cap is known it is the worst that is drawn. What failed by accident has none.
+    """
+    values = frame[metric].astype(float)
+    cap = CAPS.get(metric_of(frame), values[frame["outcome"].eq("drawn")].max())
+    return values.fillna(math.inf).clip(upper=cap).where(frame["outcome"].ne("failed"))
+
+
 def lane_words(outcome: Iterable[str], *, cap: float = math.nan) -> str:
     """Return what the lane holds, as words: ``"3 diverged, 1 above 61"``."""
     counts = pd.Series(list(outcome)).value_counts()
