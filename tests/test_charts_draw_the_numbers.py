@@ -295,6 +295,23 @@ def test_the_basins_band_holds_the_middle_half_and_counts_the_diverged_as_worst(
     assert len(points) == len(table)
 
 
+def test_where_another_search_ended_is_a_dashed_rule_in_every_panel(table: pd.DataFrame) -> None:
+    spec = ok.charts.learning_rate_basin(table, box=1e-4).to_dict()
+    rows = [row for row in rows_with(spec, "part", "low", "high") if row["part"] == "box"]
+    assert [row["variant"] for row in rows] == list(palette.PAPER_ORDER)
+    assert all(row["panel"].partition(" · ")[0] == row["variant"] for row in rows)
+    assert {row["params_learning_rate"] for row in rows} == {1e-4}
+    assert [row["words"] for row in rows] == ["box up to 10⁻⁴", *[""] * 8]
+    rule = {"type": "rule", "strokeDash": [4, 3]}
+    assert rule in [layer["mark"] for layer in spec["spec"]["layer"]]
+    assert rule not in [layer["mark"] for layer in ok.charts.learning_rate_basin(table).to_dict()["spec"]["layer"]]
+    for box in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(
+            ok.UsageError, match=r"^box is .*, expected a learning rate above zero, or None for no rule$"
+        ):
+            ok.charts.learning_rate_basin(table, box=box)
+
+
 def test_a_box_is_the_quartiles_of_its_trials(table: pd.DataFrame) -> None:
     spec = ok.charts.variant_boxes(table, top=0.25).to_dict()
     # The lane of diverged trials has a table of its own, with words.
