@@ -137,6 +137,18 @@ def test_a_chart_fits_the_phone_and_the_column(charts: dict[str, Any], figure: s
 
 
 @each_figure
+def test_a_chart_fits_the_narrowest_full_column(charts: dict[str, Any], figure: str) -> None:
+    spec = display.resolved(charts[figure], width=theme.NARROW_BELOW)
+    assert width_of(vl_convert.vegalite_to_svg(json.dumps(spec))) <= theme.NARROW_BELOW
+
+
+def test_a_long_image_fits_the_narrowest_full_column() -> None:
+    image = pd.DataFrame([(x, y, 0.5) for x in range(120) for y in range(8)], columns=["step", "row", "ink"])
+    spec = display.resolved(ok.charts.image_slices(image), width=theme.NARROW_BELOW)
+    assert 400 < width_of(vl_convert.vegalite_to_svg(json.dumps(spec))) <= theme.NARROW_BELOW
+
+
+@each_figure
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_chart_becomes_a_picture_without_a_network(charts: dict[str, Any], figure: str, dark: bool) -> None:
     picture = ok.charts.picture(charts[figure], width=theme.PHONE_WIDTH, dark=dark, scale=1)

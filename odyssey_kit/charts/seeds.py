@@ -81,8 +81,8 @@ def _panel(
         ).encode(x=alt.X("first:Q", scale=value.scale())),
         trial.transform_filter("datum.outcome !== 'drawn'")
         .mark_point(shape="cross", size=30, filled=True, angle=45)
-        .encode(x=alt.value(286)),
-    ).properties(width=290, height=HEIGHTS[1], title=alt.Title(str(settings["variant"].iloc[0]), fontSize=12))
+        .encode(x=alt.value("width")),
+    ).properties(width=272, height=HEIGHTS[1], title=alt.Title(str(settings["variant"].iloc[0]), fontSize=12))
 
 
 def _sentence(settings: pd.DataFrame, spread: pd.DataFrame) -> str:
