@@ -137,6 +137,18 @@ def test_a_chart_fits_the_phone_and_the_column(charts: dict[str, Any], figure: s
 
 
 @each_figure
+def test_a_chart_fits_the_narrowest_full_column(charts: dict[str, Any], figure: str) -> None:
+    spec = display.resolved(charts[figure], width=theme.NARROW_BELOW)
+    assert width_of(vl_convert.vegalite_to_svg(json.dumps(spec))) <= theme.NARROW_BELOW
+
+
+def test_a_long_image_fits_the_narrowest_full_column() -> None:
+    image = pd.DataFrame([(x, y, 0.5) for x in range(120) for y in range(8)], columns=["step", "row", "ink"])
+    spec = display.resolved(ok.charts.image_slices(image), width=theme.NARROW_BELOW)
+    assert 400 < width_of(vl_convert.vegalite_to_svg(json.dumps(spec))) <= theme.NARROW_BELOW
+
+
+@each_figure
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_chart_becomes_a_picture_without_a_network(charts: dict[str, Any], figure: str, dark: bool) -> None:
     picture = ok.charts.picture(charts[figure], width=theme.PHONE_WIDTH, dark=dark, scale=1)
@@ -295,6 +307,23 @@ def test_the_basins_band_holds_the_middle_half_and_counts_the_diverged_as_worst(
     assert len(points) == len(table)
 
 
+def test_where_another_search_ended_is_a_dashed_rule_in_every_panel(table: pd.DataFrame) -> None:
+    spec = ok.charts.learning_rate_basin(table, box=1e-4).to_dict()
+    rows = [row for row in rows_with(spec, "part", "low", "high") if row["part"] == "box"]
+    assert [row["variant"] for row in rows] == list(palette.PAPER_ORDER)
+    assert all(row["panel"].partition(" · ")[0] == row["variant"] for row in rows)
+    assert {row["params_learning_rate"] for row in rows} == {1e-4}
+    assert [row["words"] for row in rows] == ["box up to 10⁻⁴", *[""] * 8]
+    rule = {"type": "rule", "strokeDash": [4, 3]}
+    assert rule in [layer["mark"] for layer in spec["spec"]["layer"]]
+    assert rule not in [layer["mark"] for layer in ok.charts.learning_rate_basin(table).to_dict()["spec"]["layer"]]
+    for box in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(
+            ok.UsageError, match=r"^box is .*, expected a learning rate above zero, or None for no rule$"
+        ):
+            ok.charts.learning_rate_basin(table, box=box)
+
+
 def test_a_box_is_the_quartiles_of_its_trials(table: pd.DataFrame) -> None:
     spec = ok.charts.variant_boxes(table, top=0.25).to_dict()
     # The lane of diverged trials has a table of its own, with words.
@@ -363,10 +392,67 @@ def test_the_search_explorer_draws_every_trial_and_keeps_its_curve(charts: dict[
         assert row["from_one"] == pytest.approx(1 - trial.params_momentum)
         assert row["curve_epoch"] == curve["epoch"].tolist()
         assert row["curve_loss"] == pytest.approx([*curve["test_metric"]], rel=1e-4)
-    (first,) = [p["value"] for p in spec["params"] if p["name"] == "search_picked"]
-    assert first == [{"key": table.loc[table["valid_metric"].idxmin(), "key"]}]
     names = {param["name"] for param in spec["params"]}
     assert names == {"search_brush_rate", "search_brush_momentum", "search_picked", "search_variant"}
+
+
+def shown_by(spec: dict[str, Any], **chosen: Any) -> str:
+    """Return the picture of a chart, as SVG, after a reader has chosen something."""
+    spec = json.loads(json.dumps(spec))
+    for param in spec["params"]:
+        if param["name"] in chosen:
+            param["value"] = chosen[param["name"]]
+    return vl_convert.vegalite_to_svg(json.dumps(spec))
+
+
+def test_the_search_explorer_counts_lost_trials_as_the_table_beside_the_paper_does() -> None:
+    frame = made_up.trials(n_per_cell=40, n_diverged=0)
+    kept, above, *lost = frame.index[frame["variant"].eq("NOAF")][:13]
+    frame.loc[[kept, *lost], "state"] = "DIVERGED"
+    frame.loc[[kept, above, *lost], "test_metric"] = [9.0, 500.0, *[math.nan] * 11]
+    whole = ok.Trials.from_frame(frame, space=ok.ODYSSEY_SPACE)
+    svg = shown_by(ok.charts.search_explorer(dataclasses.replace(whole, curves=made_up.curves(frame))).to_dict())
+    drawn = {name: float(median) for median, name in re.findall(r'aria-label="median: ([\d.]+); variant: (\w+)', svg)}
+    ends = re.findall(r'aria-label="low: ([\d.]+); variant: (\w+); high: ([\d.]+)', svg)
+    spread = {name: (float(low), float(high)) for low, name, high in ends}
+    table = ok.beside_figure3(frame, best=False).set_index("variant")
+    assert table.loc["NOAF", "q75"] > 60 > table.loc["NOAF", "median"]
+    assert drawn == pytest.approx(table["median"].to_dict())
+    assert set(spread) == set(table.index)
+    for name, row in table.iterrows():
+        assert spread[name] == pytest.approx((row["q25"], row["q75"]), rel=1e-5)
+    assert "27 + 13 ✕" in svg
+
+
+def test_the_search_explorer_rings_a_trial_that_is_selected() -> None:
+    whole = ok.Trials.from_frame(made_up.trials(n_per_cell=6, n_diverged=2), space=ok.ODYSSEY_SPACE)
+    frame = whole.frame.set_index("key")
+    spec = ok.charts.search_explorer(dataclasses.replace(whole, curves=made_up.curves(whole.frame))).to_dict()
+    other, best = frame[frame["variant"].eq("CIFG")].index[2], frame["valid_metric"].idxmin()
+    noaf = frame.loc[frame["variant"].eq("NOAF"), "valid_metric"].idxmin()
+    only = {"search_variant": [{"variant": "NOAF"}]}
+    pointed = {"search_picked": [{"key": other}]}
+    for chosen, key in (({}, best), (only, noaf), (pointed, other), (only | pointed, noaf)):
+        (words,) = re.findall(r">(\w+: [\d.]+ after \d+ epochs)<", shown_by(spec, **chosen))
+        trial = frame.loc[key]
+        assert words == f"{trial['variant']}: {trial['test_metric']:.4g} after {trial['epochs']} epochs"
+
+
+def test_words_stand_above_every_curve_of_the_search_explorer(charts: dict[str, Any]) -> None:
+    panel = charts["search_explorer"].to_dict()["concat"][1]["concat"][1]
+    words = [layer["encoding"]["y"]["value"] for layer in panel["layer"] if layer["mark"]["type"] == "text"]
+    curves = [layer["encoding"]["y"]["scale"] for layer in panel["layer"] if "scale" in layer["encoding"].get("y", {})]
+    assert len(words) == 3 and curves
+    assert all(scale["clamp"] and scale["range"][1] > max(words) + 11 for scale in curves)
+
+
+def test_no_pair_has_a_share_below_zero() -> None:
+    model = ok.fanova(made_up.trials(n_per_cell=40, n_diverged=0), variant="V", space=ok.ODYSSEY_SPACE, n_trees=100)
+    assert model.importances(2)["share"].min() < 0
+    panels = ok.charts.pair_maps(model, n_points=3).to_dict()["concat"]
+    said = [panel["title"]["subtitle"] for panel in panels]
+    assert len(said) == 6
+    assert all(re.fullmatch(r"\d+\.\d % of the variance", words) for words in said)
 
 
 def test_a_trial_without_a_curve_has_an_empty_one() -> None:
@@ -441,6 +527,13 @@ def test_curves_of_a_diverged_trial_say_so(table: pd.DataFrame) -> None:
 def test_a_missing_column_is_named(table: pd.DataFrame) -> None:
     with pytest.raises(ok.UsageError, match="no column params_learning_rate"):
         ok.charts.learning_rate_basin(table.drop(columns="params_learning_rate"))
+
+
+@pytest.mark.parametrize("nothing", ["x", None])
+def test_what_is_no_table_is_named(nothing: Any) -> None:
+    for chart in (ok.charts.seeds_chart, ok.charts.pairs_chart, ok.charts.learning_rate_basin, ok.charts.variant_boxes):
+        with pytest.raises(ok.UsageError, match=r"^expected Trials or a pandas DataFrame, got (str|NoneType); see"):
+            chart(nothing)
 
 
 def test_several_tasks_get_panels_of_their_own() -> None:

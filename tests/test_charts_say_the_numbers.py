@@ -70,6 +70,13 @@ def test_a_caption_names_study_rows_and_hash(table: pd.DataFrame, tmp_path: Any)
     assert lines["altair"] == alt.__version__
 
 
+def test_every_commit_of_a_study_is_to_be_read_whole(table: pd.DataFrame) -> None:
+    commits = [f"{place:x}" * 40 for place in range(1, 8)]
+    trials = ok.Trials.from_frame(table.assign(commit=[commits[place % 7] for place in range(len(table))]), name="made")
+    page = ok.charts.colophon(trials).to_html()
+    assert all(commit[:8] in page for commit in commits) and "..." not in page
+
+
 def test_sentences_name_every_variant_once(table: pd.DataFrame) -> None:
     comparison = ok.compare(table, top=0.25)
     text = ok.charts.sentences.comparison_answer(comparison)

@@ -97,6 +97,13 @@ def test_a_damaged_study_is_an_error_and_no_study_that_is_not_run(
         ok.charts.arm(ok.list_studies().loc["odyssey-jsb"])
 
 
+def test_what_is_no_row_of_the_studies_is_no_arm() -> None:
+    for study in ("odyssey-jsb", None, ok.list_studies(), pd.Series({"title": "a study"})):
+        expected = rf"^got {type(study).__name__}, expected a row of ok\.list_studies\(\), e\.g\. .*first-light"
+        with pytest.raises(ok.UsageError, match=expected):
+            ok.charts.arm(study)
+
+
 def test_a_complete_study_hides_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     made_up.write(tmp_path / "first-light", n_per_cell=20)
     monkeypatch.setattr(finding, "_roots", lambda: [tmp_path])

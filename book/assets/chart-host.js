@@ -224,8 +224,10 @@
     return (long.length ? long : tables).sort((a, b) => b.length - a.length);
   };
 
+  const columnsOf = (rows) => [...new Set(rows.flatMap((row) => Object.keys(row)))];
+
   const csv = (rows) => {
-    const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+    const names = columnsOf(rows);
     const cell = (value) => {
       const text = value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : `${value}`;
       return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
@@ -248,8 +250,9 @@
     const tables = tablesOf(chart._spec);
     tables.forEach((rows, i) => {
       const count = `${rows.length.toLocaleString("en")} rows`;
-      const [label, name] = tables.length > 1 ? [`Data (${count})`, `${base}-${i + 1}.csv`] : ["Data", `${base}.csv`];
-      tools.append(button(label, `Save ${count} as a CSV file`, () => download(rows, name)));
+      const which = `${i + 1} of ${tables.length}`;
+      const [label, name] = tables.length > 1 ? [`Data ${which} (${count})`, `${base}-${i + 1}.csv`] : ["Data", `${base}.csv`];
+      tools.append(button(label, `Save ${count} as a CSV file: ${columnsOf(rows).join(", ")}`, () => download(rows, name)));
     });
   }
 

@@ -14,6 +14,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from odyssey_kit.analysis.trials import frame_of
 from odyssey_kit.charts.palette import tint, variant_colour, variant_order
 from odyssey_kit.errors import UsageError
 
@@ -33,7 +34,7 @@ _DRAWN = ("key", "task", "variant", "state", "metric", "epochs", "best_epoch", "
 
 def drawn(trials: Any, *, needed: Sequence[str] = ()) -> pd.DataFrame:
     """Return the columns that figures draw, vanilla last, so that it lies on top."""
-    frame = trials if isinstance(trials, pd.DataFrame) else trials.frame
+    frame = frame_of(trials)
     missing = [column for column in (*needed, "variant") if column not in frame.columns]
     if missing:
         raise UsageError(f"the table has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
@@ -59,6 +60,17 @@ def with_lane(frame: pd.DataFrame, *, metric: str) -> pd.DataFrame:
         default="drawn",
     )
     return frame.assign(outcome=outcome)
+
+
+def counted(frame: pd.DataFrame, *, metric: str) -> pd.Series:
+    """Return the metric as the ledger counts it; `with_lane` must have added the column ``outcome``.
+
+    A trial that diverged has the loss of its best epoch, as its network was kept; one without any, and one above the
+    cap, has the cap. Where no cap is known it is the worst that is drawn. What failed by accident has none.
+    """
+    values = frame[metric].astype(float)
+    cap = CAPS.get(metric_of(frame), values[frame["outcome"].eq("drawn")].max())
+    return values.fillna(math.inf).clip(upper=cap).where(frame["outcome"].ne("failed"))
 
 
 def lane_words(outcome: Iterable[str], *, cap: float = math.nan) -> str:

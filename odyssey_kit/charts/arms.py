@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from odyssey_kit import analysis
 from odyssey_kit.analysis.claims import conventions
 from odyssey_kit.analysis.schema import PARAMETER_PREFIX
@@ -182,6 +184,11 @@ def arm(study: Any) -> Arm:
         up where `ok.load_trials` does. A published study that is damaged is an error, and no study that is not
         run yet.
 
+    Raises
+    ------
+    UsageError
+        If it is no such row.
+
     Examples
     --------
     >>> import odyssey_kit as ok
@@ -189,6 +196,11 @@ def arm(study: Any) -> Arm:
     >>> first.partial, len(first.trials)
     (False, 180)
     """
+    if not isinstance(study, pd.Series) or not {"title", "trials"} <= set(study.index):
+        raise UsageError(
+            f"got {type(study).__name__}, expected a row of ok.list_studies(), "
+            'e.g. ok.list_studies().loc["first-light"]'
+        )
     known = {"name": str(study.name), "title": study["title"], "planned": int(study["trials"])}
     if known["name"] not in analysis.published_studies():
         return Arm(**known, why="not run")

@@ -1,6 +1,7 @@
 """Figures that lay the paper's own numbers beside ours: boxes with verdicts, and shares of the variance.
 
-The paper is always dashed grey. May import `analysis`, `errors` and the other modules of `charts`.
+The paper is always grey: its boxes dashed, its points hollow. May import `analysis`, `errors` and the other modules of
+`charts`.
 """
 
 from __future__ import annotations
@@ -87,8 +88,7 @@ def boxes_beside_paper(trials: Any, comparison: Any) -> alt.ConcatChart:
         table = tenth if best else analysis.beside_figure3(trials, best=False)
         known = verdicts if best else verdicts.iloc[:0]
         of = "best tenth of each variant by validation" if best else "all trials"
-        title = f"{of}: {frames.size_words(table['n'])} each"
-        panels.append(_boxes(table, known, title=title, mean=best))
+        panels.append(_boxes(table, known, title=of, size=f"{frames.size_words(table['n'])} each", mean=best))
     return alt.concat(*panels, columns=2, spacing=28).properties(
         description=_finding(tenth, verdicts), usermeta=narrow(288)
     )
@@ -107,7 +107,7 @@ def _long(table: pd.DataFrame, verdicts: pd.Series) -> pd.DataFrame:
     return long
 
 
-def _boxes(table: pd.DataFrame, verdicts: pd.Series, *, title: str, mean: bool) -> alt.LayerChart:
+def _boxes(table: pd.DataFrame, verdicts: pd.Series, *, title: str, size: str, mean: bool) -> alt.LayerChart:
     long, order = _long(table, verdicts), variant_order(table["variant"])
     # One cell that fails half the time would press all the others flat: what is above is cut, and told.
     ceiling = _CEILING * float(long["q75"].median())
@@ -159,8 +159,8 @@ def _boxes(table: pd.DataFrame, verdicts: pd.Series, *, title: str, mean: bool) 
     if len(verdicts):
         layers.append(_verdict_marks(long, verdicts, x))
     # The unit stands here, for a legend lies where an axis has its title.
-    heading = alt.Title(title, subtitle=value.title, fontWeight="normal", fontSize=12)
-    chart = frames.layered(*layers).properties(width=288, height=HEIGHTS[2], title=heading)
+    heading = alt.Title(title, subtitle=[size, value.title], fontWeight="normal", fontSize=12)
+    chart = frames.layered(*layers).properties(width=266, height=HEIGHTS[2], title=heading)
     return chart.resolve_scale(fill="independent", color="independent", shape="independent")
 
 

@@ -14,7 +14,7 @@ from odyssey_kit.analysis.direction import better, sign
 from odyssey_kit.analysis.words import p_value
 from odyssey_kit.charts import _frames as frames
 from odyssey_kit.charts.palette import BACKGROUND, INK, MUTED, VERDICTS, variant_order
-from odyssey_kit.charts.theme import HEIGHTS
+from odyssey_kit.charts.theme import HEIGHTS, narrow
 
 __all__ = ["comparison_chart"]
 
@@ -56,9 +56,8 @@ def comparison_chart(comparison: Any, *, words: str = "test loss, nats a frame")
     finding = " ".join([*found, *([f"{better(direction).capitalize()}."] if sign(direction) < 0 else [])])
     if len(panels) == 1:
         return panels[0].properties(width="container", description=finding)
-    note = {"odyssey": {"narrow": {"below": 560, "width": 250, "columns": 1}}}
     return alt.concat(*[panel.properties(width=250) for panel in panels], columns=2).properties(
-        description=finding, usermeta=note
+        description=finding, usermeta=narrow(250)
     )
 
 

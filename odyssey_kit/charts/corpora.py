@@ -13,7 +13,7 @@ import pandas as pd
 
 from odyssey_kit.charts import _frames as frames
 from odyssey_kit.charts.palette import BACKGROUND, INK, MUTED, PUBLISHED, tint, variant_colour
-from odyssey_kit.charts.theme import COLUMN_WIDTH, HEIGHTS, narrow
+from odyssey_kit.charts.theme import COLUMN_WIDTH, HEIGHTS, NARROW_BELOW, narrow
 from odyssey_kit.errors import UsageError
 
 __all__ = ["image_slices", "pen_strokes", "piano_roll", "spectrogram"]
@@ -99,8 +99,8 @@ def image_slices(frame: pd.DataFrame, *, text: str = "", step: int | None = None
     columns, rows = int(table["step"].max()) + 1, int(table["row"].max()) + 1
     slider = _slider("column", columns // 2 if step is None else step, columns - 1)
     wide = columns > _TALL * rows
-    side = HEIGHTS[1] if not wide else min(HEIGHTS[1], round(COLUMN_WIDTH * rows / columns))
-    width = side if not wide else COLUMN_WIDTH - 64
+    side = HEIGHTS[1] if not wide else min(HEIGHTS[1], round(NARROW_BELOW * rows / columns))
+    width = side if not wide else NARROW_BELOW - 64
     image = _image(table, slider, columns, rows).properties(width=width, height=side)
     bars = _slice(table, slider, rows, lying=wide).properties(width=width if wide else 180, height=90 if wide else side)
     told = f"; asked for as a whole: {text}" if text else ""

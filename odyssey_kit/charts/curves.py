@@ -78,7 +78,7 @@ def _loss(table: pd.DataFrame, words: str) -> alt.Chart:
     ]
     y = alt.Y("train_loss:Q", scale=value.scale(), axis=value.axis())
     mark = alt.Chart(table).mark_line(color=INK.light, point=alt.OverlayMarkDef(size=30, opacity=1, color=INK.light))
-    return mark.encode(x=_epochs(table), y=y, tooltip=tips).properties(width=285, height=HEIGHTS[1])
+    return mark.encode(x=_epochs(table), y=y, tooltip=tips).properties(width=262, height=HEIGHTS[1])
 
 
 def _metrics(long: pd.DataFrame, words: str) -> alt.LayerChart:
@@ -104,7 +104,7 @@ def _metrics(long: pd.DataFrame, words: str) -> alt.LayerChart:
         alt.Chart(pd.DataFrame({"words": ["ring: best epoch by validation"]}))
         .mark_text(align="right", baseline="top", fontSize=11, color=MUTED.light)
         .encode(text="words:N", x=alt.value("width"), y=alt.value(2)),
-    ).properties(width=285, height=HEIGHTS[1])
+    ).properties(width=262, height=HEIGHTS[1])
 
 
 def _finding(table: pd.DataFrame, words: str) -> str:

@@ -99,7 +99,7 @@ def _losses(frame: pd.DataFrame, *, metric: str, value: frames.ValueAxis, inside
     layers: list[Any] = [drawn]
     if words:
         layers = [drawn, _lane_edge(words), lane]
-    return frames.layered(*layers).properties(width=300, height=_HEIGHT)
+    return frames.layered(*layers).properties(width=272, height=_HEIGHT)
 
 
 def _lane_edge(words: str) -> alt.LayerChart:
@@ -125,7 +125,7 @@ def _settings(frame: pd.DataFrame, *, metric: str, inside: Any) -> alt.Chart:
             opacity=alt.when(inside).then(alt.value(0.5)).otherwise(alt.value(0.05)),
             tooltip=frames.trial_tooltip(frame, metric=metric),
         )
-        .properties(width=274, height=_HEIGHT)
+        .properties(width=250, height=_HEIGHT)
     )
 
 
@@ -150,7 +150,7 @@ def _variants(frame: pd.DataFrame, *, metric: str, value: frames.ValueAxis, insi
     )
     words = "Median and middle half of the selected trials"
     title = alt.Title(words, fontWeight="normal", fontSize=12, color=MUTED.light)
-    panel = frames.layered(spread, middle, numbers).properties(width=620, height=HEIGHTS[1], title=title)
+    panel = frames.layered(spread, middle, numbers).properties(width=576, height=HEIGHTS[1], title=title)
     # Otherwise the missing legend of the spreads and that of the points are merged, with a warning.
     return panel.resolve_legend(fill="independent")
 

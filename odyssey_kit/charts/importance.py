@@ -156,11 +156,11 @@ def _marginal(table: pd.DataFrame, name: str, value: frames.ValueAxis, beside: p
             y=alt.Y("low:Q", scale=value.scale(), axis=value.axis()), y2="high:Q"
         )
         points = base.mark_point(filled=True, size=45, opacity=1, color=INK.light).encode(y=y)
-        return frames.layered(rules, points).properties(width=290, height=HEIGHTS[0])
+        return frames.layered(rules, points).properties(width=262, height=HEIGHTS[0])
     band = base.mark_area(color=tint(INK).light).encode(y=alt.Y("low:Q", scale=value.scale()), y2="high:Q")
     line = base.mark_line(color=INK.light).encode(y=y)
     paper = [] if beside.empty else _paper_curve(beside, name, x, value)
-    return frames.layered(band, *paper, line).properties(width=290, height=HEIGHTS[0])
+    return frames.layered(band, *paper, line).properties(width=262, height=HEIGHTS[0])
 
 
 def _paper_curve(beside: pd.DataFrame, name: str, x: alt.X, value: frames.ValueAxis) -> list[alt.Chart]:

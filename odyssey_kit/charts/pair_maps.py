@@ -41,7 +41,8 @@ def pair_maps(model: Any, *, words: str = "nats a frame", n_points: int = 15) ->
         Orange is worse, and blue better, than the two main effects together say.
     """
     maps = analysis.pair_effects(model, n_points=n_points)
-    shares = model.importances(2).set_index("parameters")["share"]
+    # An estimate may fall below zero; a share is none.
+    shares = model.importances(2).set_index("parameters")["share"].clip(lower=0.0)
     most = float(maps["interaction"].abs().max()) or 1.0
     blue, orange = variant_colour("NOAF").light, variant_colour("NFG").light
     colour = alt.Color(
@@ -59,7 +60,7 @@ def pair_maps(model: Any, *, words: str = "nats a frame", n_points: int = 15) ->
     largest = maps.iloc[int(maps["interaction"].abs().to_numpy().argmax())]
     return alt.concat(*panels, columns=3, spacing=20).properties(
         description=(
-            f"The largest pair is {effect_words(order[0])} with {100 * shares[order[0]]:.2g} % of the variance of "
+            f"The largest pair is {effect_words(order[0])} with {100 * shares[order[0]]:.1f} % of the variance of "
             f"{model.n_trials_} trials, out-of-bag R² {model.oob_r2_:.2f}; the interactions reach "
             f"{largest['interaction']:+.2g} {words}."
         ),
@@ -111,7 +112,7 @@ def _map(
         shown[f"{side}_from"], shown[f"{side}_to"] = zip(*table[f"quantile_{side}"].map(cells), strict=True)
     flush = {"labelFlush": True}
     scale = alt.Scale(domain=[0, 1], nice=False)
-    title = [effect_words(f"{first} × {second}"), f"{100 * share:.2g} % of the variance"]
+    title = [effect_words(f"{first} × {second}"), f"{100 * share:.1f} % of the variance"]
     tips = [
         alt.Tooltip(f"{side}:N", title=effect_words(name))
         if isinstance(space[name], Categorical)
@@ -134,7 +135,7 @@ def _map(
             tooltip=tips,
         )
         .properties(
-            width=170,
+            width=164,
             height=130,
             title=alt.Title(
                 title[0], subtitle=title[1], fontSize=12, fontWeight="normal", color=MUTED.light, offset=20

@@ -13,6 +13,7 @@ import pandas as pd
 
 from odyssey_kit import analysis
 from odyssey_kit.analysis.pairs import paired_differences
+from odyssey_kit.analysis.trials import frame_of
 from odyssey_kit.charts import _frames as frames
 from odyssey_kit.charts.palette import INK, MUTED, variant_order
 from odyssey_kit.charts.theme import HEIGHTS
@@ -41,7 +42,7 @@ def pairs_chart(trials: Any, *, baseline: str = "V", metric: str = "test_metric"
         A row a variant. What lies beyond the axis, and where one of the two diverged, is a triangle at its end;
         intervals are cut there.
     """
-    frame = trials if isinstance(trials, pd.DataFrame) else trials.frame
+    frame = frame_of(trials)
     table = analysis.compare_pairs(trials, baseline=baseline, metric=metric)
     dots = paired_differences(trials, baseline=baseline, metric=metric)
     finite = dots.loc[np.isfinite(dots["difference"]), "difference"]

@@ -42,14 +42,14 @@ def published_boxes(tests: pd.DataFrame) -> alt.ConcatChart:
     )
     shown = table[["task", "variant", "d", "from", "to", "p", "painted", "difference"]]
     panels = [_panel(shown[shown["task"].eq(task)], task) for task in dict.fromkeys(shown["task"])]
-    return alt.concat(*[panel.properties(width=180) for panel in panels], columns=3).properties(
+    return alt.concat(*[panel.properties(width=152) for panel in panels], columns=3).properties(
         description=finding, usermeta=narrow(240)
     )
 
 
 def _panel(table: pd.DataFrame, task: str) -> alt.LayerChart:
     y = alt.Y("variant:N", sort=variant_order(table["variant"]), title=None, axis=alt.Axis(grid=False))
-    axis = alt.Axis(title="from vanilla, standard deviations", grid=True, tickCount=5)
+    axis = alt.Axis(title=["from vanilla,", "standard deviations"], grid=True, tickCount=4)
     tips: list[Any] = [
         alt.Tooltip("variant:N"),
         alt.Tooltip("difference:Q", title="difference", format="+.3g"),

@@ -20,7 +20,10 @@ from odyssey_kit.errors import UsageError
 __all__ = ["search_explorer"]
 
 _SETTINGS = ("params_learning_rate", "params_hidden_size", "params_momentum", "params_input_noise_std")
-_HEIGHT = 230
+_WIDTH, _HEIGHT = 260, 230
+_PICKED = "search_picked"
+# Three lines of words at the top of the curve's panel, and the pixels that are theirs.
+_LINES, _WORDS = ("first", "second", "third"), 50
 # A curve is drawn at so many of its epochs, spread evenly on a log scale, and at its best one.
 _KEPT = 16
 # The colours end at this quantile: a few bad trials would make all the others one colour.
@@ -32,8 +35,10 @@ _CURVES_END = 1.25
 def search_explorer(trials: Any, *, metric: str = "test_metric") -> alt.ConcatChart:
     """Draw every trial in two panels of two settings each, coloured by its outcome, and the curve of one.
 
-    A brush in either panel dims what is outside it in both and recounts the variants below; a trial that is
-    pointed at, or touched, shows its learning curve. The first one shown is the best by validation.
+    A brush in either panel dims what is outside it in both and recounts the variants below. Medians and quartiles
+    there count every trial that ran, lost ones as `beside_figure3` does; what lies beyond the axis stands at its edge.
+    A trial that is pointed at, or touched, shows its learning curve; without one, or if it is not among the selected,
+    the best of these by validation does.
 
     Parameters
     ----------
@@ -63,12 +68,10 @@ def search_explorer(trials: Any, *, metric: str = "test_metric") -> alt.ConcatCh
     drawn = frame[frame["outcome"].eq("drawn")]
     if drawn.empty:
         raise UsageError(f"all {len(frame)} trials diverged or failed, so there is no outcome to draw")
-    first = drawn.sort_values("valid_metric", kind="stable")["key"].iloc[0]
+    frame = frame.assign(counted=frames.counted(frame, metric=metric), turn=_turns(frame))
     pairs = (("rate", "params_learning_rate", "params_hidden_size"), ("momentum", "from_one", "params_input_noise_std"))
     brushes = [alt.selection_interval(name=f"search_brush_{name}", encodings=["x", "y"]) for name, *_ in pairs]
-    picked = alt.selection_point(
-        name="search_picked", fields=["key"], on="pointerover", clear=False, value=[{"key": first}]
-    )
+    picked = alt.selection_point(name=_PICKED, fields=["key"], on="pointerover", clear=False, empty=False)
     names = frames.variant_order(frame["variant"])
     menu = alt.binding_select(options=[None, *names], labels=["all", *names], name="variant ")
     variant = alt.selection_point(name="search_variant", fields=["variant"], bind=menu)
@@ -76,14 +79,32 @@ def search_explorer(trials: Any, *, metric: str = "test_metric") -> alt.ConcatCh
     ends = (float(drawn[metric].min()), float(drawn[metric].quantile(_END)))
     colour = _outcome(metric, ends=ends, words=frames.metric_words(frame, metric))
     panels = [
-        _panel(frame, x=x, y=y, colour=colour, inside=inside, picked=picked, metric=metric).add_params(brush)
+        _panel(frame, x=x, y=y, colour=colour, inside=inside, metric=metric).add_params(brush)
         for brush, (_, x, y) in zip(brushes, pairs, strict=True)
     ]
     panels[0] = panels[0].add_params(picked, variant)
-    below = [_counted(frame, metric=metric, inside=inside), _curve(frame, metric=metric, picked=picked)]
+    below = [_counted(frame, metric=metric, inside=inside), _curve(frame, metric=metric, inside=inside)]
     return alt.concat(
         alt.concat(*panels, columns=2, spacing=24), alt.concat(*below, columns=2, spacing=24), columns=1
     ).properties(description=_finding(frame, metric=metric), usermeta=narrow(256))
+
+
+def _turns(frame: pd.DataFrame) -> pd.Series:
+    """Return in which order trials are shown while none is pointed at: by validation, lost ones last."""
+    lost = frame["outcome"].ne("drawn")
+    ordered = frame.assign(lost=lost).sort_values(["lost", "valid_metric"], kind="stable").index
+    return pd.Series(range(len(frame)), index=ordered)
+
+
+def _shown(frame: pd.DataFrame, inside: Any) -> alt.Chart:
+    """Return the one trial that is ringed: the picked one if it is selected, else the first of the selected."""
+    return (
+        alt.Chart(frame)
+        .transform_filter(inside)
+        .transform_calculate(turn=f"indexof({_PICKED}.key || [], datum.key) >= 0 ? -1 : datum.turn")
+        .transform_window(place="row_number()", sort=[alt.SortField("turn")])
+        .transform_filter("datum.place === 1")
+    )
 
 
 def _curves(curves: pd.DataFrame, *, metric: str) -> pd.DataFrame:
@@ -144,10 +165,8 @@ _AXES: dict[str, Any] = {
 }
 
 
-def _panel(
-    frame: pd.DataFrame, *, x: str, y: str, colour: alt.Color, inside: Any, picked: Any, metric: str
-) -> alt.LayerChart:
-    """Draw the trials by two settings: circles by outcome, crosses for those without one, a ring for the picked."""
+def _panel(frame: pd.DataFrame, *, x: str, y: str, colour: alt.Color, inside: Any, metric: str) -> alt.LayerChart:
+    """Draw the trials by two settings: circles by outcome, crosses for those without one, a ring for the shown."""
     places: dict[str, Any] = {"x": alt.X(f"{x}:Q", scale=_AXES[x][0], axis=_AXES[x][1])}
     places["y"] = alt.Y(f"{y}:Q", scale=_AXES[y][0], axis=_AXES[y][1])
     tips = frames.trial_tooltip(frame, metric=metric)
@@ -160,11 +179,10 @@ def _panel(
         base.transform_filter("datum.outcome !== 'drawn'").mark_point(
             shape="cross", size=40, filled=True, angle=45, color=lost
         ),
-        alt.Chart(frame)
-        .transform_filter(picked)
+        _shown(frame, inside)
         .mark_point(size=130, opacity=1, strokeWidth=1.75, filled=False, color=INK.light)
         .encode(**places, tooltip=tips),
-    ).properties(width=284, height=_HEIGHT)
+    ).properties(width=_WIDTH, height=_HEIGHT)
 
 
 def _counted(frame: pd.DataFrame, *, metric: str, inside: Any) -> alt.LayerChart:
@@ -172,35 +190,38 @@ def _counted(frame: pd.DataFrame, *, metric: str, inside: Any) -> alt.LayerChart
     order = frames.variant_order(frame["variant"])
     drawn = frame.loc[frame["outcome"].eq("drawn"), metric]
     value = frames.value_axis(drawn[drawn <= drawn.quantile(0.97)], frames.metric_words(frame, metric))
-    sums: dict[str, Any] = {"median": "median(shown)", "low": "q1(shown)", "high": "q3(shown)"}
-    sums |= {"n": "valid(shown)", "all": "count()"}
+    sums: dict[str, Any] = {"median": "median(counted)", "low": "q1(counted)", "high": "q3(counted)"}
+    sums |= {"n": "sum(drawn)", "all": "count()"}
     base = (
         alt.Chart(frame)
         .transform_filter(inside)
-        .transform_calculate(shown=f"datum.outcome === 'drawn' ? datum.{metric} : null")
+        .transform_calculate(drawn="datum.outcome === 'drawn' ? 1 : 0")
         .transform_aggregate(groupby=["variant"], **sums)
         .transform_calculate(words="datum.n + (datum.all > datum.n ? ' + ' + (datum.all - datum.n) + ' ✕' : '')")
         .encode(y=alt.Y("variant:N", title=None, axis=alt.Axis(grid=False), scale=alt.Scale(domain=order)))
     )
-    scale = value.scale(start=0, stop=200)  # beside it stand the numbers
+    scale = value.scale(start=0, stop=_WIDTH - 84)  # beside it stand the numbers
     scale.clamp = True
     tips = [alt.Tooltip("variant:N"), alt.Tooltip("words:N", title="trials selected")]
     tips += [alt.Tooltip(f"{name}:Q", title=name, format=".4g") for name in ("median", "low", "high")]
     spread = base.mark_bar(size=9).encode(
         x=alt.X("low:Q", scale=scale), x2="high:Q", fill=frames.variant_spreads(order), tooltip=tips
     )
+    edge = alt.when(f"datum.median > {value.high}").then(alt.value("triangle-right")).otherwise(alt.value("circle"))
     middle = base.mark_point(size=60, opacity=1, filled=True).encode(
+        shape=edge,
         x=alt.X("median:Q", scale=scale, axis=value.axis(grid=True)),
         color=frames.variant_colours(order, legend=False),
         tooltip=tips,
     )
     words = base.mark_text(align="right", fontSize=11, color=MUTED.light).encode(x=alt.value("width"), text="words:N")
-    title = alt.Title("Selected: median, middle half, number", fontWeight="normal", fontSize=12, color=MUTED.light)
-    return frames.layered(spread, middle, words).properties(width=284, height=HEIGHTS[1], title=title)
+    heading = ["Selected: median, middle half, number", f"(✕ counted in; above {value.high:.3g}: at the edge)"]
+    title = alt.Title(heading, fontWeight="normal", fontSize=12, color=MUTED.light)
+    return frames.layered(spread, middle, words).properties(width=_WIDTH, height=HEIGHTS[1], title=title)
 
 
-def _curve(frame: pd.DataFrame, *, metric: str, picked: Any) -> alt.LayerChart:
-    """Draw the learning curve of the picked trial, its best epoch ringed."""
+def _curve(frame: pd.DataFrame, *, metric: str, inside: Any) -> alt.LayerChart:
+    """Draw the learning curve of the ringed trial, its best epoch ringed; what it is stands above, in words."""
     finite = np.array([value for values in frame["curve_loss"] for value in values if value is not None])
     if not len(finite):
         raise UsageError(
@@ -210,14 +231,13 @@ def _curve(frame: pd.DataFrame, *, metric: str, picked: Any) -> alt.LayerChart:
     edge = min(float(finite.max()), _CURVES_END * float(np.quantile(finite, 0.75)))
     value = frames.value_axis([finite.min(), edge], frames.metric_words(frame, metric))
     last = max(epoch for epochs in frame["curve_epoch"] for epoch in epochs)
-    scale = value.scale()
+    scale = value.scale(start=HEIGHTS[1], stop=_WORDS)
     scale.clamp = True
     axis = alt.Axis(
         values=[e for e in (1, 2, 5, 10, 20, 50, 100, 150, 200, 500) if e <= last], title="epoch, log scale"
     )
     base = (
-        alt.Chart(frame)
-        .transform_filter(picked)
+        _shown(frame, inside)
         .transform_flatten(["curve_epoch", "curve_loss"], as_=["epoch", "loss"])
         .transform_filter("isValid(datum.loss)")
         .encode(
@@ -231,13 +251,14 @@ def _curve(frame: pd.DataFrame, *, metric: str, picked: Any) -> alt.LayerChart:
         )
     )
     words = (
-        alt.Chart(frame)
-        .transform_filter(picked)
+        _shown(frame, inside)
         .transform_calculate(
-            line="datum.variant + ': η = ' + datum.settings_rate + ', ' + datum.settings_size + ' blocks'",
-            other="'momentum, noise ' + datum.settings_other + '; ' + datum.settings_result",
+            first="datum.variant + ': ' + datum.settings_result",
+            second="'η = ' + datum.settings_rate + ', ' + datum.settings_size + ' blocks'",
+            third="'momentum, noise ' + datum.settings_other",
         )
         .mark_text(align="right", fontSize=11, color=MUTED.light)
+        .encode(x=alt.value("width"))
     )
     return frames.layered(
         base.mark_line(color=INK.light),
@@ -245,10 +266,9 @@ def _curve(frame: pd.DataFrame, *, metric: str, picked: Any) -> alt.LayerChart:
         base.transform_filter("datum.epoch === datum.best").mark_point(
             size=110, opacity=1, filled=False, strokeWidth=1.75, color=PUBLISHED.light
         ),
-        words.encode(x=alt.value("width"), y=alt.value(8), text="line:N"),
-        words.encode(x=alt.value("width"), y=alt.value(24), text="other:N"),
+        *(words.encode(y=alt.value(5 + 15 * line), text=f"{name}:N") for line, name in enumerate(_LINES)),
     ).properties(
-        width=284,
+        width=_WIDTH,
         height=HEIGHTS[1],
         title=alt.Title(
             f"The ringed trial by epoch (above {value.high:.3g}: at the edge)",

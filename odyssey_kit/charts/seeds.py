@@ -8,6 +8,7 @@ import altair as alt
 import pandas as pd
 
 from odyssey_kit import analysis
+from odyssey_kit.analysis.trials import frame_of
 from odyssey_kit.charts import _frames as frames
 from odyssey_kit.charts.palette import BACKGROUND, MUTED, variant_order
 from odyssey_kit.charts.theme import HEIGHTS, narrow
@@ -32,7 +33,7 @@ def seeds_chart(trials: Any, *, of: Any = None, metric: str = "test_metric") -> 
     altair.ConcatChart
         One panel a variant on a common axis; what diverged or lies above the cap is a cross at the right edge.
     """
-    frame = trials if isinstance(trials, pd.DataFrame) else trials.frame
+    frame = frame_of(trials)
     cap = frames.CAPS.get(frames.metric_of(frame))
     settings = analysis.repeated_settings(trials, of=of, metric=metric, cap=cap)
     by = [name for name in settings.columns if name in ("task", "variant") or name.startswith("params_")]
@@ -80,8 +81,8 @@ def _panel(
         ).encode(x=alt.X("first:Q", scale=value.scale())),
         trial.transform_filter("datum.outcome !== 'drawn'")
         .mark_point(shape="cross", size=30, filled=True, angle=45)
-        .encode(x=alt.value(286)),
-    ).properties(width=290, height=HEIGHTS[1], title=alt.Title(str(settings["variant"].iloc[0]), fontSize=12))
+        .encode(x=alt.value("width")),
+    ).properties(width=272, height=HEIGHTS[1], title=alt.Title(str(settings["variant"].iloc[0]), fontSize=12))
 
 
 def _sentence(settings: pd.DataFrame, spread: pd.DataFrame) -> str:

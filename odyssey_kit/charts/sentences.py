@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import platform
 import re
+import textwrap
 from importlib import metadata
 from typing import Any
 
@@ -102,6 +103,9 @@ def caption(text: str, trials: Any = None, *, rows: int | None = None) -> Captio
     return Caption(f"{text} {' · '.join(source)}.")
 
 
+_CELL = 48  # characters; pandas cuts a longer cell
+
+
 def colophon(*studies: Any) -> pd.DataFrame:
     """Return what a page rests on: versions of the libraries, and name, rows and hash of its studies.
 
@@ -122,7 +126,8 @@ def colophon(*studies: Any) -> pd.DataFrame:
         for column in ("numerics", "commit"):
             if column in trials.frame:
                 values = sorted(map(str, trials.frame[column].unique()))
-                rows.append((f"{trials.name}: {column}", ", ".join(value[:12] for value in values)))
+                lines = textwrap.wrap(", ".join(value[:8] for value in values), _CELL)
+                rows += [(f"{trials.name}: {column}", line) for line in lines]
     return pd.DataFrame(rows, columns=["what", "version"]).set_index("what")
 
 

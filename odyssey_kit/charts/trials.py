@@ -16,6 +16,7 @@ from odyssey_kit.analysis import select_top
 from odyssey_kit.charts import _frames as frames
 from odyssey_kit.charts.palette import GRID, MUTED, PUBLISHED, tint, variant_order
 from odyssey_kit.charts.theme import HEIGHTS, decades, narrow
+from odyssey_kit.errors import UsageError
 
 __all__ = ["learning_rate_basin", "variant_boxes"]
 
@@ -24,7 +25,7 @@ _BINS_A_DECADE = 2
 _PANEL = 130
 
 
-def learning_rate_basin(trials: Any, *, metric: str = "test_metric") -> alt.TopLevelMixin:
+def learning_rate_basin(trials: Any, *, metric: str = "test_metric", box: float | None = None) -> alt.TopLevelMixin:
     """Draw loss against learning rate, one panel a variant on common axes.
 
     Each panel has the variant's trials, their running median, and in grey the middle half of all
@@ -39,16 +40,20 @@ def learning_rate_basin(trials: Any, *, metric: str = "test_metric") -> alt.TopL
         other parameters go into the tooltip.
     metric : str
         Column of the value axis, lower is better.
+    box : float, optional
+        Learning rate at which another search ended, marked by a dashed rule.
 
     Returns
     -------
     altair.FacetChart or altair.ConcatChart
         One grid of panels a task.
     """
+    if box is not None and not 0 < box < math.inf:
+        raise UsageError(f"box is {box!r}, expected a learning rate above zero, or None for no rule")
     frame = frames.with_lane(frames.drawn(trials, needed=("task", metric, _RATE)), metric=metric)
     frame = frames.with_settings(frame, metric=metric)
     tasks = list(frame["task"].unique())
-    grids = [_basin_grid(frame[frame["task"].eq(task)], metric=metric, named=len(tasks) > 1) for task in tasks]
+    grids = [_basin_grid(frame[frame["task"].eq(task)], metric=metric, named=len(tasks) > 1, box=box) for task in tasks]
     chart = grids[0] if len(grids) == 1 else alt.concat(*grids, columns=1, spacing=28)
     sentences = [basin_sentence(frame[frame["task"].eq(task)], metric=metric) for task in tasks]
     return chart.properties(description=" ".join(sentences), usermeta=narrow(128, columns=2))
@@ -67,14 +72,15 @@ def basin_sentence(frame: pd.DataFrame, *, metric: str) -> str:
     )
 
 
-def _basin_grid(frame: pd.DataFrame, *, metric: str, named: bool) -> alt.FacetChart:
+def _basin_grid(frame: pd.DataFrame, *, metric: str, named: bool, box: float | None) -> alt.FacetChart:
     value = frames.value_axis(frame.loc[frame["outcome"].eq("drawn"), metric], frames.metric_words(frame, metric))
     order = variant_order(frame["variant"])
     panels = {name: _panel_words(frame[frame["variant"].eq(name)], name) for name in order}
     band = _band(frame, metric=metric).assign(part="band")
     medians = [_running_median(frame[frame["variant"].eq(name)], metric=metric) for name in order]
     bands = [band.assign(variant=name) for name in order]
-    parts = pd.concat([frame.assign(part=frame["outcome"]), *medians, *bands], ignore_index=True)
+    ends = [] if box is None else [_box_end(box, order)]
+    parts = pd.concat([frame.assign(part=frame["outcome"]), *medians, *bands, *ends], ignore_index=True)
     # Quartiles among diverged trials are infinite: they leave through the top edge, as the trials do.
     for column in ("low", "middle", "high"):
         parts[column] = parts[column].clip(upper=value.high)
@@ -85,8 +91,12 @@ def _basin_grid(frame: pd.DataFrame, *, metric: str, named: bool) -> alt.FacetCh
     words = [f"{task}{value.title}", "against learning rate, log scale"]
     title = alt.Title(words, fontWeight="normal", fontSize=12, color=MUTED.light, offset=12)
     return (
-        frames.layered(*_basin_layers(base, value, metric=metric, frame=frame), data=parts)
-        .properties(width=198, height=_PANEL)
+        frames.layered(
+            *(_rule(base) if box is not None else []),
+            *_basin_layers(base, value, metric=metric, frame=frame),
+            data=parts,
+        )
+        .properties(width=188, height=_PANEL)
         .facet(facet=alt.Facet("panel:N", title=None, sort=[panels[name] for name in order]), columns=3, spacing=14)
         .properties(title=title)
     )
@@ -109,6 +119,21 @@ def _basin_layers(base: alt.Chart, value: frames.ValueAxis, *, metric: str, fram
         base.transform_filter("indexof(['diverged', 'failed', 'beyond'], datum.part) >= 0")
         .mark_point(shape="cross", size=30, filled=True, angle=45)
         .encode(y=alt.value(4), tooltip=tips),
+    ]
+
+
+def _box_end(box: float, order: list[str]) -> pd.DataFrame:
+    """Return where the rule of each panel stands; its words are said once, in the first."""
+    words = [f"box up to {frames.rate_words(box)}", *[""] * (len(order) - 1)]
+    return pd.DataFrame({"part": "box", _RATE: box, "variant": order, "words": words})
+
+
+def _rule(base: alt.Chart) -> list[alt.Chart]:
+    rule = base.transform_filter("datum.part === 'box'")
+    grey = alt.value(PUBLISHED.light)
+    return [
+        rule.mark_rule(strokeDash=[4, 3]).encode(color=grey),
+        rule.mark_text(align="right", dx=-5, fontSize=11).encode(y=alt.value(26), text="words:N", color=grey),
     ]
 
 
@@ -267,7 +292,7 @@ def _boxes(whole: pd.DataFrame, *, metric: str, title: str) -> alt.LayerChart:
     if lane:
         layers += _lost_words(summary, x)
     heading = alt.Title(title, fontWeight="normal", fontSize=12)
-    return frames.layered(*layers).properties(width=292, height=HEIGHTS[1], title=heading)
+    return frames.layered(*layers).properties(width=264, height=HEIGHTS[1], title=heading)
 
 
 def _lost_words(summary: pd.DataFrame, x: alt.X) -> list[Any]:
