@@ -299,7 +299,8 @@ def test_what_is_said_of_seeds_and_pairs_is_their_tables(table: pd.DataFrame) ->
     flat = again.assign(test_metric=9.0 + 0.01 * np.sin(np.arange(len(again)) ** 2.0))
     assert "%, the settings not told apart, p = " in chorales.seeds_answer(ok.Trials.from_frame(flat), None)
     one = again[again["params_learning_rate"].isin(again.groupby("variant")["params_learning_rate"].first())]
-    assert "all that can be seen, with one setting" in chorales.seeds_answer(ok.Trials.from_frame(one), None)
+    alone = chorales.seeds_answer(ok.Trials.from_frame(one), None)
+    assert "all that can be seen, with one setting" in alone and "nan" not in alone
 
     pairs = made_up.paired(table)
     found = ok.compare_pairs(pairs).set_index("variant")
@@ -333,7 +334,7 @@ def test_the_chapter_says_whom_the_ledger_s_own_tests_tell_from_vanilla() -> Non
     told = chorales.verdicts_answer(kept, ok.compare(kept, margin=0.05))
     parts = ok.check_claims("O1", evidence=ok.Evidence(studies={"odyssey-jsb": kept}))["O1"].parts
     worse = [part.label.split(" ")[0] for part in parts if part.low > 0 and part.details["p_bonferroni"] < 0.05]
-    assert worse and f"by these {', '.join(worse)} are worse." in told
+    assert worse and f"on this study alone, {', '.join(worse)} are worse." in told
 
 
 class Weak:

@@ -200,6 +200,19 @@ def test_a_change_that_was_made_after_trials_had_been_seen_says_so() -> None:
     assert all(change.seen == ("ade after" in change.why) for change in changes)
 
 
+def test_the_page_counts_rules_that_were_changed_after_trials_that_speak_of_them() -> None:
+    claim = claims()["O13"]
+    table = made.table({"V": 0.0, "NOAF": 0.0}, law=made.flat)
+    table.loc[table["variant"].eq("NOAF") & table["index"].lt(60), "state"] = "DIVERGED"
+    found = ok.check_claims(["O13", "B1"], evidence=made.evidence(claim, table.assign(max_abs_output=1.0)))
+    said = str(ok.charts.changes_answer(found))
+    assert said.startswith("Of 2 rules 1 were changed") and "had been published: O13." in said
+    verdict = found["O13"].verdict
+    decided = f"Of these, 1 is decided now: O13 ({verdict})."
+    assert (decided in said) == (verdict in ("reproduced", "contradicted"))
+    assert ("None of these is decided now." in said) == (verdict == "undecided")
+
+
 def test_an_undecided_claim_has_a_price_or_says_that_nothing_planned_adds_to_it() -> None:
     for item in ok.check_claims():
         if item.verdict != "undecided":

@@ -50,7 +50,7 @@ def test_it_is_the_product(rows, inner, columns, dtype, flipped, add, seed):
     exact = A.astype(float) @ B.astype(float) + add * C.astype(float)
     size = np.abs(A).astype(float) @ np.abs(B).astype(float) + add * np.abs(C).astype(float)
     matrix_product(A, B, C, add)
-    # Both sums may round at every of their terms; of many terms these errors mostly cancel, hence the root.
+    # Both sums may round at each of their terms; of many terms these errors mostly cancel, hence the root.
     assert np.all(np.abs(C - exact) <= 2 * np.sqrt(inner + 2) * np.finfo(dtype).eps * size)
     outside = np.r_[0:5, 5 + columns : columns + 9]
     np.testing.assert_array_equal(wide_C[:, outside], before[:, outside])

@@ -52,6 +52,14 @@ def test_two_settings_of_two_seeds_by_hand() -> None:
     assert row["p"] == pytest.approx(stats.f_oneway([0.0, 2.0], [2.0, 6.0]).pvalue)
 
 
+def test_settings_of_unequally_many_seeds_by_hand() -> None:
+    # Three seeds (0, 1, 2) and one (7): within (1 + 0 + 1) / 2 = 1; the grand mean is 2.5, so between
+    # 3 · 1.5² + 1 · 4.5² = 27; seeds a setting (4 - 10 / 4) / 1 = 1.5; and (27 - 1) / 1.5 = 52 / 3.
+    row = ok.seed_spread(table(np.array([[0.0, 1.0, 2.0], [7.0, 0.0, 0.0]])).iloc[:4]).iloc[0]
+    assert (row["trials"], row["seed_sd"]) == (4, pytest.approx(1.0))
+    assert row["setting_sd"] ** 2 == pytest.approx(52 / 3)
+
+
 def test_it_is_what_a_mixed_model_fits() -> None:
     frame = table(drawn(0))
     row = ok.seed_spread(frame).iloc[0]
@@ -133,9 +141,15 @@ def test_settings_that_never_come_again_are_refused_and_so_is_a_study_of_several
     with pytest.raises(ok.UsageError, match=r"none of 3 settings has two trials, expected settings .* several seeds"):
         ok.seed_spread(table(np.array([[1.0], [2.0], [3.0]])))
     again = table(np.array([[1.0, 2.0], [2.0, 3.0]]))
+    with pytest.raises(ok.UsageError, match="1 of 2 settings are not in `of`, expected the study"):
+        ok.repeated_settings(again, of=again.iloc[:1])
+    with pytest.raises(ok.UsageError, match="no column that begins with 'params_'"):
+        ok.seed_spread(again.drop(columns="params_learning_rate"))
+    with pytest.raises(ok.UsageError, match="a variant has no trial with a finite test_metric; give a cap"):
+        ok.seed_spread(again.assign(test_metric=np.nan))
     with pytest.raises(ok.UsageError, match="cap is '61', expected a finite number"):
         ok.repeated_settings(again, cap="61")
-    with pytest.raises(ok.UsageError, match="none of 2 settings is in `of`, expected the study"):
+    with pytest.raises(ok.UsageError, match="2 of 2 settings are not in `of`, expected the study"):
         ok.repeated_settings(again, of=again.iloc[::2].assign(params_learning_rate=0.5))
     with pytest.raises(ok.UsageError, match="`of` has no column params_learning_rate, expected the study"):
         ok.repeated_settings(again, of=again.drop(columns="params_learning_rate"))

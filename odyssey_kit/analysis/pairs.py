@@ -77,7 +77,9 @@ def paired_differences(
             for name in cell["variant"].unique()
             if name != baseline
         ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["task", "variant", "difference"])
+    if not parts:
+        raise UsageError(f"there is no variant but the baseline {baseline!r}, expected another one to compare it with")
+    return pd.concat(parts, ignore_index=True)[["task", "variant", "index", "difference"]]
 
 
 def compare_pairs(

@@ -68,14 +68,21 @@ def repeated_settings(
     """
     frame = as_trials(trials).frame
     parameters = [str(name) for name in frame.columns if str(name).startswith(PARAMETER_PREFIX)]
+    if not parameters:
+        raise UsageError(
+            f"the table has no column that begins with {PARAMETER_PREFIX!r}, so no setting can be told from another; "
+            "it has " + ", ".join(map(str, frame.columns))
+        )
     by = ["task", "variant", *parameters]
-    values = numeric_column(frame, metric, what="metric")
+    values = numeric_column(frame, metric, what="metric").astype(float)
     if cap is not None and not is_number(cap):
         raise UsageError(f"cap is {cap!r}, expected a finite number or None")
     turn = sign(direction)
     lost = ~np.isfinite(values) | (turn * values > (math.inf if cap is None else turn * cap))
     cells = (turn * values.where(~lost)).groupby([frame["task"], frame["variant"]])
     worst = turn * cells.transform("max") if cap is None else cap
+    if np.isnan(worst if cap is None else 0.0).any():
+        raise UsageError(f"a variant has no trial with a finite {metric}; give a cap, which such trials count as")
     frame = frame.assign(_value=values.where(~lost, worst), _lost=lost)
     frame = frame[frame["state"].ne("FAILED")] if "state" in frame else frame
     table = frame.groupby(by, sort=False, dropna=False).agg(
@@ -103,12 +110,15 @@ def _with_first(table: pd.DataFrame, of: Any, *, by: list[str], metric: str) -> 
             f"`of` has no column {', '.join(missing)}, expected the study that the settings were taken from"
         )
     whole = whole[[*by, metric, "valid_metric"]]
-    found = table.merge(whole.set_axis([*by, "first", "first_valid"], axis=1), on=by, how="left")
+    found = table.merge(whole.set_axis([*by, "first", "first_valid"], axis=1), on=by, how="left", indicator=True)
     if len(found) > len(table):
         raise UsageError("a setting has several trials in `of`, expected the one that it was taken from")
-    if (strange := found["first_valid"].isna()).all():
-        raise UsageError(f"none of {len(strange)} settings is in `of`, expected the study that they were taken from")
-    return found
+    if (strange := found["_merge"].ne("both")).any():
+        raise UsageError(
+            f"{int(strange.sum())} of {len(strange)} settings are not in `of`, expected the study that they were taken "
+            "from"
+        )
+    return found.drop(columns="_merge")
 
 
 def seed_spread(
@@ -129,7 +139,7 @@ def seed_spread(
     -------
     pandas.DataFrame
         One row a task and variant: ``settings``, ``trials``, ``lost``; ``mean`` of the settings' means, with the 90 %
-        interval ``mean_low``, ``mean_high`` of settings as they were chosen; ``seed_sd``, the standard deviation
+        interval ``mean_low``, ``mean_high``, as if settings were drawn at random; ``seed_sd``, the standard deviation
         over seeds of one setting, with its 90 % interval ``seed_low``, ``seed_high``; ``setting_sd``, that of settings'
         means once chance is taken off; ``seed_share`` of the variance, with its 90 % interval ``share_low``,
         ``share_high``; ``p`` that settings do not differ at all.

@@ -154,8 +154,8 @@ def verdicts_answer(trials: Any, comparison: Any) -> Sentence:
     )
     return Sentence(
         f"Of the boxes that the paper paints as different from vanilla, and those that it does not: {listed} "
-        f"({n} selected trials a variant). The ledger asks two tests of its own, which must agree: by these "
-        f"{_by_the_ledger(trials)}."
+        f"({n} selected trials a variant). The ledger asks two tests of its own, which must agree: by these, on this "
+        f"study alone, {_by_the_ledger(trials)}."
     )
 
 
@@ -164,8 +164,8 @@ def _by_the_ledger(trials: Any) -> str:
     found: dict[str, list[str]] = {"worse": [], "better": []}
     verdict = analysis.check_claims("O1", evidence=analysis.Evidence(studies={"odyssey-jsb": trials}))["O1"]
     for part in verdict.parts:
-        if part.details["p_bonferroni"] < SIGNIFICANT and part.low * part.high > 0:
-            found["worse" if part.low > 0 else "better"].append(part.label.partition(" ")[0])
+        if sign := part.details.get("sign", 0):
+            found["worse" if sign > 0 else "better"].append(part.label.partition(" ")[0])
     told = [f"{', '.join(names)} {'are' if len(names) > 1 else 'is'} {word}" for word, names in found.items() if names]
     return " and ".join(told) if told else "none differs"
 
@@ -235,9 +235,11 @@ def optimum_answer(trials: Any, *, box: float = 1e-2) -> Sentence:
         f"The smoothed test loss is lowest at a learning rate of {listed}; in brackets 90 % intervals. These optima "
         f"lie {told}."
     )
+    lost = ", ".join(f"{name} {found[name]['n_diverged']} of {found[name]['n_trials']}" for name in at_an_end)
     none = (
-        f"The smoothed test loss of {' and '.join(at_an_end)} is lowest at an end of what was tried, or may be: losses "
-        f"count up to {cap:.0f} nats, so that rates at which some diverge look worse than rates at which none learns."
+        f"The smoothed test loss of {' and '.join(at_an_end)} is lowest at an end of what was tried, as far as these "
+        f"trials can tell (diverged: {lost}; each counts up to {cap:.0f} nats, so that rates at which some diverge "
+        "look bad as a whole)."
     )
     size = f"{count_words(int(basins['n_trials'].min()), 'trial')} a variant."
     return Sentence(" ".join([*([inside] if order else []), *([none] if at_an_end else []), size]))
@@ -297,7 +299,7 @@ def seeds_answer(trials: Any, whole: Any) -> Sentence:
     ----------
     trials : Trials
         The best settings of some variants, with several seeds each.
-    whole : Trials, optional
+    whole : Trials or None
         The study that they were chosen from.
     """
     cap = frames.CAPS.get(frames.metric_of(trials.frame))
@@ -309,7 +311,7 @@ def seeds_answer(trials: Any, whole: Any) -> Sentence:
         return ", ".join(f"{name} {words(rows[name])}" for name in variant_order(rows))
 
     moved = listed(lambda row: f"{row['seed_sd']:.3f} ({row['seed_low']:.3f} to {row['seed_high']:.3f})")
-    means = listed(lambda row: f"{row['mean']:.3f} ({row['mean_low']:.3f} to {row['mean_high']:.3f})")
+    means = listed(_mean_words)
     told = (
         "Over new seeds the test loss of one setting has a standard deviation, in nats and with 90 % intervals, of: "
         f"{moved}. Of the variance among the trials of these best settings chance makes: {listed(_of_chance)}. "
@@ -326,10 +328,17 @@ def seeds_answer(trials: Any, whole: Any) -> Sentence:
     )
 
 
+def _mean_words(row: Any) -> str:
+    ends = "" if pd.isna(row["mean_low"]) else f" ({row['mean_low']:.3f} to {row['mean_high']:.3f})"
+    return f"{row['mean']:.3f}{ends}"
+
+
 def _of_chance(row: Any) -> str:
     """Say which share of the variance seeds make, if settings can be told apart."""
-    if pd.isna(row["p"]):
+    if row["settings"] == 1:
         return "all that can be seen, with one setting"
+    if pd.isna(row["p"]):
+        return "not known"
     told = f", the settings not told apart, p {p_value(row['p'], equals='= ')}"
     apart = told if row["p"] >= SIGNIFICANT else ""
     return f"{100 * row['seed_share']:.0f} % ({100 * row['share_low']:.0f} to {100 * row['share_high']:.0f} %{apart})"

@@ -109,29 +109,25 @@ def _tile(item: ClaimVerdict, page: str) -> str:
 
 
 def changes_answer(verdicts: Verdicts) -> Sentence:
-    """Say which rules were changed after trials that decide them had been seen, and which of these are decided now.
+    """Say which rules were changed after trials that speak of them had been seen, and which are decided now.
 
     Examples
     --------
     >>> import odyssey_kit as ok
     >>> from odyssey_kit.analysis.claims import Evidence
-    >>> print(changes_answer(ok.check_claims(["O2", "O15", "B1"], evidence=Evidence())))
-    Of 3 rules 2 were changed, or the code that follows them, after trials that decide them had been published: O2, O15.
-    None of these is decided now. Each change stands with its claim, with what had been seen.
+    >>> print(changes_answer(ok.check_claims(["O2", "B1"], evidence=Evidence())))
+    No rule was changed after trials that speak of it had been published.
     """
-    late = [item for item in verdicts if any(change.seen for change in item.claim.changes)]
+    late = [item for item in verdicts if item.leading and not math.isnan(item.leading.estimate)]
+    late = [item for item in late if any(change.seen for change in item.claim.changes)]
     if not late:
-        return Sentence("No rule was changed after trials that decide it had been published.")
+        return Sentence("No rule was changed after trials that speak of it had been published.")
     decided = [f"{item.claim.id} ({item.verdict})" for item in late if item.verdict in (REPRODUCED, CONTRADICTED)]
-    are = (
-        f"Decided now {_are(len(decided))} of these: {', '.join(decided)}."
-        if decided
-        else "None of these is decided now."
-    )
+    are = f"Of these, {len(decided)} {_are(len(decided))} decided now: {', '.join(decided)}." if decided else ""
     return Sentence(
-        f"Of {len(verdicts)} rules {len(late)} were changed, or the code that follows them, after trials that decide "
-        f"them had been published: {', '.join(item.claim.id for item in late)}. {are} Each change stands with its "
-        "claim, with what had been seen."
+        f"Of {len(verdicts)} rules {len(late)} were changed, or the code that follows them, after trials that speak of "
+        f"them had been published: {', '.join(item.claim.id for item in late)}. "
+        f"{are or 'None of these is decided now.'} Each change stands with its claim, with what had been seen."
     )
 
 

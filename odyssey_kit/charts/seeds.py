@@ -66,7 +66,7 @@ def _panel(
     rows = alt.Axis(title="setting, the best by validation first" if settings["first"].notna().any() else "setting")
     y = alt.Y("place:O", axis=rows)
     x = alt.X(f"{metric}:Q", scale=value.scale(), axis=value.axis(grid=True))
-    tips = [alt.Tooltip("n:Q", title="seeds"), alt.Tooltip("lost:Q", title="in the lane (✕)")]
+    tips = [alt.Tooltip("n:Q", title="seeds"), alt.Tooltip("lost:Q", title="lost")]
     tips += [
         alt.Tooltip(f"{column}:Q", title=words, format=".4g")
         for column, words in (("mean", "mean"), ("sd", "standard deviation"), ("first", "the trial it was chosen for"))
@@ -92,4 +92,6 @@ def _sentence(settings: pd.DataFrame, spread: pd.DataFrame) -> str:
         for row in spread.to_dict("records")
     ]
     lost = int(settings["lost"].sum())
-    return " ".join([*told, *([f"{frames.count_words(lost, 'trial')} diverged."] if lost else [])])
+    return " ".join(
+        [*told, *([f"{frames.count_words(lost, 'trial')} diverged or ended above the cap."] if lost else [])]
+    )

@@ -134,6 +134,7 @@ class Contrast:
             "p_equivalent": self.p_equivalent,
             "margin": self.margin,
             "trials": self.trials,
+            "sign": self.sign,
             "hedges_d": self.difference / self._spread if self._spread else math.nan,
             "p_better": float(np.mean(self.resampled < 0)),
             "detectable": self.detectable,

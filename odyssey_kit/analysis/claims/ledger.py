@@ -25,7 +25,7 @@ _FILES = ("odyssey-cells.toml", "odyssey-hyperparameters.toml", "breuel.toml")
 class Change:
     """A later change of a rule: when, what, and why; `claims` are those that it touches, if it stands with none.
 
-    `seen` says whether trials that decide the claim had been published by then.
+    `seen` says whether trials of a study that they are decided by had been published by then.
     """
 
     date: Any
