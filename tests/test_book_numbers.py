@@ -97,6 +97,13 @@ def _margin() -> str:
     return f"{conventions().tasks['jsb-chorales'].margin:g}"
 
 
+def _pairs_level() -> str:
+    """Return the level of the interval of a median difference of pairs."""
+    from odyssey_kit.analysis.pairs import LEVEL
+
+    return f"{100 * LEVEL:g}"
+
+
 def _least() -> int:
     """Return from how many selected trials on the ledger decides."""
     return conventions().selection["minimum_top"]
@@ -157,13 +164,17 @@ NUMBERS: dict[str, dict[str, tuple[Number, ...]]] = {
         "A loss above {} nats, which is": (_cap,),
         "counts as {}.": (_cap,),
         "✕ diverged, or ended above {}.": (_cap,),
+        "or ended above {}. Medians": (_cap,),
+        "and with {} where that is more": (_cap,),
+        "edge diverged or ended above {}, counted": (_cap,),
+        "its {} % interval. A triangle": (_pairs_level,),
         "with {} % intervals from": (_level,),
         "within {} nats, a margin": (_margin,),
         "shown from {} selected trials": (_least,),
         "From fewer than {} selected trials": (_least,),
         "The band is a {} % one": (_shares_level,),
         "shares have {} % intervals and the curves {} % bands": (_shares_level, _shares_level),
-        "box ends at {}.": (_end_of_the_box,),
+        "box ends at the dashed rule, {}.": (_end_of_the_box,),
     },
     "the-verdicts": {
         "with {} % intervals": (_level,),

@@ -20,6 +20,8 @@ from odyssey_kit.errors import UsageError
 
 __all__ = ["compare_pairs", "paired_differences"]
 
+LEVEL = 0.95
+
 
 def _median(differences: np.ndarray) -> float:
     """Return the median: midway between the middle two of an even number, so that swapped sides swap its sign.
@@ -31,7 +33,7 @@ def _median(differences: np.ndarray) -> float:
     return lower if lower == upper else (lower + upper) / 2
 
 
-def _median_interval(differences: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+def _median_interval(differences: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
     """Return two of the differences between which the median lies, by the binomial distribution."""
     ordered = np.sort(differences)
     rank = int(stats.binom.ppf((1 - level) / 2, len(ordered), 0.5))
