@@ -117,6 +117,12 @@ def list_studies() -> pd.DataFrame:
     pandas.DataFrame
         Indexed by name; columns trials, runs_here (whether this version has its data sets and trains it, and
         what it begins with is complete) and title.
+
+    Examples
+    --------
+    >>> import odyssey_kit as ok
+    >>> int(ok.list_studies().loc["odyssey-jsb-raw", "trials"])
+    200
     """
     rows = []
     for name in study_names():

@@ -67,13 +67,14 @@ def hours_words(hours: Sequence[float]) -> str:
 
     Examples
     --------
-    >>> hours_words((10.0, 25.0)), hours_words((0.4, 0.9)), hours_words((9000.0, 150000.0))
-    ('10 to 25 processor hours', 'less than 1 processor hour', '9,000 to 150,000 processor hours')
+    >>> hours_words((10.0, 25.0)), hours_words((0.4, 0.9)), hours_words((0.4, 1.1))
+    ('10 to 25 processor hours', 'less than 1 processor hour', 'about 1 processor hour')
     """
     if hours[1] < 1:
         return "less than 1 processor hour"
     low, high = (f"{max(1, float(f'{value:.2g}')):,.0f}" for value in hours)
-    return f"{low} to {high} processor hours" if low != high else f"about {low} processor hours"
+    noun = "processor hour" if high == "1" else "processor hours"
+    return f"{low} to {high} {noun}" if low != high else f"about {low} {noun}"
 
 
 def price_words(price: Price) -> str:
