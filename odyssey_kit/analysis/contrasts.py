@@ -16,7 +16,7 @@ from scipy import special, stats
 from statsmodels.stats.power import TTestIndPower
 from statsmodels.stats.weightstats import ttost_ind
 
-from odyssey_kit.analysis.schema import PARAMETER_PREFIX
+from odyssey_kit.analysis.schema import parameter_columns
 from odyssey_kit.analysis.selection import variance
 from odyssey_kit.errors import UsageError
 
@@ -155,7 +155,7 @@ def check_pairs(cell: pd.DataFrame, baseline: str) -> None:
     UsageError
         If they have other indices than the baseline, or other hyperparameters at one of them.
     """
-    columns = [name for name in cell if str(name).startswith(PARAMETER_PREFIX)]
+    columns = parameter_columns(cell)
     draws = {name: rows.set_index("index")[columns].sort_index() for name, rows in cell.groupby("variant", sort=False)}
     for name, drawn in draws.items():
         if not drawn.index.equals(draws[baseline].index) or drawn.index.has_duplicates:

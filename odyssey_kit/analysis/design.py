@@ -18,7 +18,7 @@ from scipy import stats
 from odyssey_kit.analysis.checks import is_number, rows_where
 from odyssey_kit.analysis.direction import sign
 from odyssey_kit.analysis.measure import Measure
-from odyssey_kit.analysis.schema import PARAMETER_PREFIX, parameter_column
+from odyssey_kit.analysis.schema import parameter_column, parameter_columns
 from odyssey_kit.analysis.trials import numeric_column
 from odyssey_kit.analysis.words import p_value
 from odyssey_kit.errors import UsageError
@@ -160,7 +160,7 @@ def unit_coordinates(frame: pd.DataFrame, space: SearchSpace) -> np.ndarray:
 def _units(frame: pd.DataFrame, name: str, law: Distribution) -> np.ndarray:
     column = parameter_column(frame, name)
     if column is None:
-        there = [str(c) for c in frame if str(c).startswith(PARAMETER_PREFIX)] or [str(c) for c in frame]
+        there = parameter_columns(frame) or [str(c) for c in frame]
         raise UsageError(f"hyperparameter {name!r} of the space has no column; the table has: {', '.join(there)}")
     values = frame[column]
     if (missing := values.isna()).any():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from odyssey_kit.analysis.schema import PARAMETER_PREFIX
+from odyssey_kit.analysis.schema import PARAMETER_PREFIX, parameter_columns
 from odyssey_kit.analysis.trials import Trials
 from odyssey_kit.errors import UsageError
 from odyssey_kit.space import (
@@ -103,7 +103,7 @@ def to_optuna(trials: Trials, *, storage: Any = None, study_name: str | None = N
     """
     optuna = _optuna()
     frame = trials.frame
-    names = [str(name) for name in frame if str(name).startswith(PARAMETER_PREFIX)]
+    names = parameter_columns(frame)
     space = {
         name: (trials.space or {}).get(name.removeprefix(PARAMETER_PREFIX)) or _observed(frame[name]) for name in names
     }

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from odyssey_kit.analysis.checks import path_of, rows_where
-from odyssey_kit.analysis.schema import PARAMETER_PREFIX, parameter_column
+from odyssey_kit.analysis.schema import PARAMETER_PREFIX, parameter_column, parameter_columns
 from odyssey_kit.analysis.trials import frame_of
 from odyssey_kit.errors import StudyError, UsageError
 from odyssey_kit.space import Categorical, Distribution, LogUniform, SearchSpace, Uniform, UniformInteger
@@ -157,7 +157,7 @@ def guess_space(frame: pd.DataFrame, parameters: Sequence[str] | None = None) ->
     frame = frame_of(frame)
     if isinstance(parameters, str):
         raise UsageError(f"parameters is {parameters!r}, expected a list of columns such as [{parameters!r}]")
-    names = list(parameters) if parameters else [str(c) for c in frame if str(c).startswith(PARAMETER_PREFIX)]
+    names = list(parameters) if parameters else parameter_columns(frame)
     if not names:
         raise UsageError(
             f"no column begins with {PARAMETER_PREFIX!r}; say which are hyperparameters. The table has: "

@@ -32,6 +32,7 @@ __all__ = [
     "describe_columns",
     "missing_columns",
     "parameter_column",
+    "parameter_columns",
     "typed",
     "write_table",
 ]
@@ -155,6 +156,17 @@ def describe_columns(kind: Kind = "trials") -> pd.DataFrame:
 def missing_columns(frame: pd.DataFrame) -> tuple[str, ...]:
     """Return the needed columns that a table of trials does not have."""
     return tuple(column.name for column in SCHEMA["trials"] if column.needed and column.name not in frame)
+
+
+def parameter_columns(frame: pd.DataFrame) -> list[str]:
+    """Return the columns of a table that hold hyperparameters.
+
+    Examples
+    --------
+    >>> parameter_columns(pd.DataFrame(columns=["key", "params_momentum"]))
+    ['params_momentum']
+    """
+    return [str(name) for name in frame.columns if str(name).startswith(PARAMETER_PREFIX)]
 
 
 def parameter_column(frame: pd.DataFrame, name: str) -> str | None:

@@ -15,7 +15,7 @@ from scipy import stats
 
 from odyssey_kit.analysis.checks import is_number
 from odyssey_kit.analysis.direction import Direction, sign
-from odyssey_kit.analysis.schema import PARAMETER_PREFIX
+from odyssey_kit.analysis.schema import PARAMETER_PREFIX, parameter_columns
 from odyssey_kit.analysis.trials import Trials, as_trials, numeric_column
 from odyssey_kit.errors import UsageError
 
@@ -67,7 +67,7 @@ def repeated_settings(
     array([10])
     """
     frame = as_trials(trials).frame
-    parameters = [str(name) for name in frame.columns if str(name).startswith(PARAMETER_PREFIX)]
+    parameters = parameter_columns(frame)
     if not parameters:
         raise UsageError(
             f"the table has no column that begins with {PARAMETER_PREFIX!r}, so no setting can be told from another; "

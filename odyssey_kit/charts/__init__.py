@@ -17,13 +17,9 @@ from odyssey_kit.charts.display import enable, picture, resolved
 from odyssey_kit.charts.explorer import trials_explorer
 from odyssey_kit.charts.importance import importance_bars, marginals
 from odyssey_kit.charts.ledger import (
-    book_answer,
-    changes_answer,
-    claims_answer,
     claims_ledger,
     claims_overview,
     claims_prices,
-    claims_waiting,
     papers_slips,
 )
 from odyssey_kit.charts.pair_maps import pair_maps
@@ -35,6 +31,7 @@ from odyssey_kit.charts.seeds import seeds_chart
 from odyssey_kit.charts.sentences import answer, caption, colophon
 from odyssey_kit.charts.trials import learning_rate_basin, variant_boxes
 from odyssey_kit.charts.truth import coverage_chart, fanova_answer, shares_against_truth, stacked
+from odyssey_kit.charts.verdict_sentences import book_answer, changes_answer, claims_answer, claims_waiting
 
 __all__ = [
     "Arm",

@@ -16,7 +16,7 @@ import pandas as pd
 
 from odyssey_kit import analysis
 from odyssey_kit.analysis.claims import conventions
-from odyssey_kit.analysis.schema import PARAMETER_PREFIX
+from odyssey_kit.analysis.schema import parameter_columns
 from odyssey_kit.charts.sentences import Sentence, caption
 from odyssey_kit.errors import UnfinishedBlockError, UsageError
 
@@ -168,7 +168,7 @@ def _draws(trials: Trials) -> str:
     """Say how many settings of how many variants there are, and with how many seeds each."""
     variants = len(trials.variants)
     each = len(trials) // variants
-    columns = ["task", "variant", *(name for name in trials.frame.columns if str(name).startswith(PARAMETER_PREFIX))]
+    columns = ["task", "variant", *parameter_columns(trials.frame)]
     seeds = int(trials.frame.groupby(columns, dropna=False).size().min())
     whose = f"each of {variants} variants" if variants > 1 else "one variant"
     return f"{each} draws of {whose}" if seeds == 1 else f"{each // seeds} settings of {whose}, {seeds} seeds each"

@@ -8,6 +8,7 @@ import altair as alt
 import pandas as pd
 
 from odyssey_kit import analysis
+from odyssey_kit.analysis.schema import parameter_columns
 from odyssey_kit.analysis.trials import frame_of
 from odyssey_kit.charts import _frames as frames
 from odyssey_kit.charts.palette import BACKGROUND, MUTED, variant_order
@@ -36,10 +37,13 @@ def seeds_chart(trials: Any, *, of: Any = None, metric: str = "test_metric") -> 
     frame = frame_of(trials)
     cap = frames.CAPS.get(frames.metric_of(frame))
     settings = analysis.repeated_settings(trials, of=of, metric=metric, cap=cap)
-    by = [name for name in settings.columns if name in ("task", "variant") or name.startswith("params_")]
+    by = ["task", "variant", *parameter_columns(settings)]
     settings["place"] = settings.groupby(["task", "variant"]).cumcount() + 1
     dots = frames.with_lane(frames.drawn(frame, needed=("task", metric)), metric=metric)
     dots = frames.with_settings(dots, metric=metric).merge(settings[[*by, "place"]], on=by)
+    # What is a cross is lost here, a trial too that diverged after an epoch with a finite loss.
+    lost = dots[dots["outcome"].ne("drawn")].groupby(["variant", "place"]).size().rename("lost")
+    settings = settings.drop(columns="lost").join(lost, on=["variant", "place"]).fillna({"lost": 0})
     value = frames.value_axis(
         [*dots.loc[dots["outcome"].eq("drawn"), metric], *settings["first"]], frames.metric_words(frame, metric)
     )

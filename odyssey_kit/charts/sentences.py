@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from odyssey_kit.analysis.direction import sign
+from odyssey_kit.analysis.schema import parameter_columns
 from odyssey_kit.charts import _frames as frames
 from odyssey_kit.charts._frames import count_words, effect_words, size_words, tasks_words
 from odyssey_kit.charts._rates import apart, for_each_task, median_interval, moves
@@ -210,7 +211,7 @@ _ENDS = {"COMPLETE": "complete", "DIVERGED": "diverged", "FAILED": "failed"}
 
 def _searched(frame: pd.DataFrame) -> list[str]:
     """Return the hyperparameters that were drawn; a column with one value was not."""
-    names = [str(name) for name in frame.columns if str(name).startswith("params_")]
+    names = parameter_columns(frame)
     return [name for name in names if len(frame[name].unique()) > 1]
 
 
